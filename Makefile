@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door. Each target is one line into CMake, kbuild or tests/.
+#
+#   make demo       watch Llamux find a noisy neighbour in a real kernel
+#   make test       set up, build and run every test
+#   make all        build everything
+#   make install    module for the running kernel, agent, BPF (as root)
+#   make bench      measure speed; make lint; make clean
+#
+# Nothing needs to be installed before: demo, test and all fetch their own
+# packages (make setup) on Debian 12.
+
+JOBS ?= $(shell nproc)
+PRESET ?= release
+
+.PHONY: all setup configure demo test bench lint install clean test-uml
+
+all: configure
+	cmake --build --preset $(PRESET) -j $(JOBS)
+
+setup:
+	tests/support/setup.sh
+
+configure: setup
+	cmake --preset $(PRESET)
+
+demo: all
+	tests/vm/demo.sh
+
+test: all
+	ctest --preset $(PRESET) --timeout 600
+
+bench: all
+	tests/bench/run.sh
+
+lint: configure
+	ctest --preset $(PRESET) -L lint
+
+install:
+	cmake --install build
+
+test-uml: setup
+	tests/vm/run-uml
+
+# Keeps build/downloads: kernel images and scripts that cost minutes to fetch.
+clean:
+	if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +; fi
