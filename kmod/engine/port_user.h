@@ -57,7 +57,6 @@ typedef long long s64;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BIT(n) (1UL << (n))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
-#define __always_inline inline __attribute__((always_inline))
 #endif
 
 static inline u16 get_unaligned_le16(const void *p)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The model: hyperparameters, packed weights and tokenizer of one GGUF file.
+ *
+ * Loading reads the metadata into memory, checks every tensor (bounds,
+ * overlap, shape, type), then streams the tensor data through one buffer of 16
+ * rows and packs it: two copies of the weights never exist. A model is
+ * immutable once loaded and may be shared by any number of contexts.
+ */
+#ifndef LLX_MODEL_H
+#define LLX_MODEL_H
+
+#include "exec.h"
+#include "port.h"
+#include "tensor.h"
+#include "tokenizer.h"
+
+struct llx_kernels;
+
+#define LLX_MODEL_NAME 64
+
+/* Bounds on what a file may ask for; beyond them it is refused. */
+#define LLX_MAX_LAYERS 256u
+#define LLX_MAX_EMBD 16384u
+#define LLX_MAX_FF 65536u
+#define LLX_MAX_HEADS 256u
+#define LLX_MAX_HEAD_DIM 256u
+#define LLX_MAX_CTX 131072u
+#define LLX_MAX_VOCAB 524288u
+#define LLX_MAX_METADATA_BYTES (64u << 20)
+
+/**
+ * struct llx_reader - where the file's bytes come from
+ * @size: bytes of the file
+ * @read: reads exactly @bytes at @offset into @buf; 0 or -errno; may sleep
+ */
+struct llx_reader {
+	void *ctx;
+	u64 size;
+	int (*read)(void *ctx, u64 offset, void *buf, size_t bytes);
+};
+
+/* llama.* keys of the file, checked. */
+struct llx_hparams {
+	u32 n_layer;
+	u32 n_embd;
+	u32 n_ff;
+	u32 n_head;
+	u32 n_head_kv; /* divides n_head */
+	u32 head_dim;  /* n_embd / n_head, or attention.key_length */
+	u32 n_rot;     /* rope.dimension_count, even, <= head_dim */
+	u32 n_ctx;     /* context_length */
+	u32 n_vocab;
+	llx_f32 rms_eps;
+	llx_f32 rope_freq_base;
+	llx_f32 rope_freq_scale; /* 1 / rope.scaling.factor for linear; else 1 */
+};
+
+struct llx_layer {
+	llx_f32 *attn_norm;	 /* (n_embd) */
+	struct llx_matrix attn_q; /* (n_head * head_dim, n_embd) */
+	struct llx_matrix attn_k; /* (n_head_kv * head_dim, n_embd) */
+	struct llx_matrix attn_v; /* (n_head_kv * head_dim, n_embd) */
+	struct llx_matrix attn_output; /* (n_embd, n_head * head_dim) */
+	llx_f32 *ffn_norm;	 /* (n_embd) */
+	struct llx_matrix ffn_gate; /* (n_ff, n_embd) */
+	struct llx_matrix ffn_up;   /* (n_ff, n_embd) */
+	struct llx_matrix ffn_down; /* (n_embd, n_ff) */
+};
+
+/* How prompts for this model are written; engine/prompt.c. */
+enum llx_prompt_format {
+	LLX_PROMPT_PLAIN,  /* no template known: text only */
+	LLX_PROMPT_PILOT,  /* llamux.prompt_format = "pilot" */
+	LLX_PROMPT_ZEPHYR, /* TinyLlama-Chat */
+	LLX_N_PROMPT_FORMATS,
+};
+
+struct llx_model {
+	struct llx_hparams hparams;
+	const struct llx_kernels *kernels;
+	struct llx_matrix token_embd; /* (n_vocab, n_embd) */
+	struct llx_layer *layers;     /* (n_layer) */
+	llx_f32 *output_norm;	      /* (n_embd) */
+	struct llx_matrix output;     /* tied: same tiles as token_embd */
+	llx_f32 *rope_table;	      /* (n_ctx, n_rot / 2, 2) cos, sin */
+	struct llx_tokenizer *tokenizer;
+	enum llx_prompt_format prompt_format;
+	char name[LLX_MODEL_NAME];	   /* general.name, printable, cut */
+	char quantisation[LLX_MODEL_NAME]; /* type with the most values */
+	u32 n_tensors;
+	u64 n_params;
+	u64 file_bytes;
+	u64 weight_bytes; /* allocated for tiles, norms and tables */
+};
+
+/**
+ * llx_model_load - read, check and pack a GGUF file
+ * @model: out; owned by the caller, llx_model_free()
+ * @reader: the file
+ * @kernels: the instruction set to run on; kept
+ * @exec: runs what needs the FPU (the RoPE table) and packs tiles in parallel
+ * @n_ctx_max: upper bound on the context, 0 for the file's own
+ * @err: zeroed by the caller; says what is wrong
+ *
+ * May sleep. Return: 0; -ENOEXEC not a GGUF file or a version, architecture,
+ * type or tokenizer that is not known; -EINVAL damaged; -ENOMEM; -EINTR; what
+ * the reader returned.
+ */
+int llx_model_load(struct llx_model **model, const struct llx_reader *reader,
+		   const struct llx_kernels *kernels, struct llx_exec *exec,
+		   u32 n_ctx_max, struct llx_error *err);
+
+void llx_model_free(struct llx_model *model);
+
+#endif

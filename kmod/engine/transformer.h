@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The forward pass: tokens in, logits out, one context (KV cache) per session.
+ */
+#ifndef LLX_TRANSFORMER_H
+#define LLX_TRANSFORMER_H
+
+#include "exec.h"
+#include "model.h"
+#include "port.h"
+
+/* Most tokens that go through the layers together. */
+#define LLX_MAX_BATCH 32u
+
+/**
+ * struct llx_context - one sequence: its cache and the scratch to extend it
+ * @model: borrowed; must outlive the context
+ * @n_ctx: positions the cache has room for
+ * @n_past: positions filled; lower it to forget the tail (see below)
+ * @logits: (n_vocab) of the last position evaluated, valid after a call that
+ *	asked for them
+ *
+ * Not thread-safe; one request at a time uses it.
+ */
+struct llx_context {
+	const struct llx_model *model;
+	struct llx_exec *exec;
+	u32 n_ctx;
+	u32 n_past;
+	u16 *key_cache;	  /* (n_layer, n_head_kv, n_ctx, head_dim) f16 */
+	u16 *value_cache; /* likewise */
+	llx_f32 *logits;
+	void *scratch;	  /* transformer.c's own */
+};
+
+/**
+ * llx_context_init - allocate cache and scratch for @n_ctx positions
+ *
+ * May sleep. Return: 0; -EINVAL n_ctx is 0 or beyond the model's; -ENOMEM.
+ */
+int llx_context_init(struct llx_context *ctx, const struct llx_model *model,
+		     struct llx_exec *exec, u32 n_ctx);
+void llx_context_destroy(struct llx_context *ctx);
+
+/* Keep the first @n_past positions (at most what is filled). Any context. */
+void llx_context_truncate(struct llx_context *ctx, u32 n_past);
+
+/**
+ * llx_context_eval - run tokens through the model and append them
+ * @tokens: (@n_tokens), each < n_vocab
+ * @want_logits: leave the last token's logits in @ctx->logits
+ *
+ * The result does not depend on how the tokens are split over calls, nor on
+ * the number of workers, nor on the instruction set. May sleep. Return: 0;
+ * -E2BIG more than the context holds (nothing is changed); -EINVAL token out
+ * of range; -EINTR cancelled: n_past is where it was before the call.
+ */
+int llx_context_eval(struct llx_context *ctx, const s32 *tokens, u32 n_tokens,
+		     bool want_logits);
+
+/* Bytes llx_context_init() would allocate; 0 if it cannot be. */
+size_t llx_context_bytes(const struct llx_model *model, u32 n_ctx);
+
+#endif
