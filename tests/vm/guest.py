@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Boots a Debian kernel in QEMU and runs commands in it; used by run-vm and run-suite.
+
+The guest sees the host's / read-only over 9p below a tmpfs overlay, so every
+host program runs in it as it is and nothing it writes reaches the host, except
+through one small writable share. Kernel messages come out on the first serial
+port into a file, command output on the second. No image is built: the
+uncompressed kernel (booted by PVH) and a 2 MB initramfs are cached in build/vm.
+This file must not know any test.
+"""
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VM_DIR = Path(__file__).resolve().parent
+REPO = VM_DIR.parent.parent
+DOWNLOADS = REPO / "build" / "downloads"
+
+EXIT_HARNESS = 97  # no QEMU, no kernel image, guest did not come up
+EXIT_KERNEL_LOG = 98  # the kernel complained
+EXIT_GUEST_DIED = 99  # panic, or the guest went away before the command ended
+EXIT_TIMEOUT = 124
+
+# 10 s on idle cores under TCG; the rest is for a loaded machine.
+BOOT_SECONDS = 150
+# What a guest gets above a test's own timeout before it is taken for hung.
+GRACE_SECONDS = 45
+
+# Loaded by the initramfs to reach the host's root. Built-in ones are skipped.
+BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+
+
+class HarnessError(Exception):
+    """Something outside the guest is missing or broken."""
+
+
+# --- Kernel log ---------------------------------------------------------------
+
+# A line that matches one of these fails the test that was running.
+BAD_LINE = re.compile(
+    "|".join(
+        (
+            r"\bWARNING:",
+            r"\bBUG:",
+            r"\bINFO: (?:task|rcu|suspicious|possible|trying)",
+            r"\bOops\b",
+            r"\[#\d+\]",  # the die counter of every oops
+            r"kernel BUG at",
+            r"Kernel panic",
+            r"general protection fault(?!.*\bip:)",  # "ip:" is a user program's
+            r"unable to handle",
+            r"circular locking dependency",
+            r"possible recursive locking",
+            r"inconsistent lock state",
+            r"suspicious RCU usage",
+            r"rcu.*(?:detected stall|self-detected|kthread starved)",
+            r"soft lockup",
+            r"hard LOCKUP",
+            r"blocked for more than \d+ seconds",
+            r"sleeping function called from invalid context",
+            r"scheduling while atomic",
+            r"bad: scheduling from",
+            r"possible memory leak",
+            r"unreferenced object",
+            r"refcount_t:",
+            r"list_(?:add|del) corruption",
+            r"KASAN:|UBSAN:|KCSAN:|KFENCE:",
+            r"Slab cache still has objects",
+            r"Objects remaining in",
+            r"Bad FPU state",
+            r"missing module BTF, cannot register",
+        )
+    )
+)
+
+
+def allowed_lines():
+    """The exceptions: one regular expression a line, comments with #."""
+    text = (VM_DIR / "kernel-log-allow").read_text()
+    return [re.compile(line) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def bad_lines(text, allowed=None):
+    """Lines of a kernel log that must not be there."""
+    allowed = allowed_lines() if allowed is None else allowed
+    return [
+        line
+        for line in text.splitlines()
+        if BAD_LINE.search(line) and not any(rule.search(line) for rule in allowed)
+    ]
+
+
+MARK = re.compile(r"llamux-vm: (begin|end) (\S+)")
+
+
+def split_log(text):
+    """Console text -> {test name: its lines}; "boot" has what no test owns."""
+    parts = {"boot": []}
+    owner = "boot"
+    for line in text.splitlines():
+        mark = MARK.search(line)
+        if mark:
+            owner = mark[2] if mark[1] == "begin" else "boot"
+            parts.setdefault(owner, [])
+        else:
+            parts[owner].append(line)
+    return {name: "\n".join(lines) for name, lines in parts.items()}
+
+
+# --- Kernel and initramfs -----------------------------------------------------
+
+
+@dataclass
+class Kernel:
+    series: str
+    release: str
+    image: Path
+    modules: Path
+
+    @staticmethod
+    def find(series):
+        where = DOWNLOADS / "kernels" / series
+        try:
+            release = (where / "release").read_text().strip()
+        except OSError:
+            raise HarnessError(
+                f"no kernel image for Linux {series} in {where}: run `make setup`"
+            ) from None
+        kernel = Kernel(series, release, where / "vmlinuz", where / "modules")
+        for path in (kernel.image, kernel.modules / "modules.dep"):
+            if not os.access(path, os.R_OK):
+                raise HarnessError(f"{path} is missing or not readable: run `make setup`")
+        return kernel
+
+
+def unpack_kernel(image):
+    """bzImage bytes -> vmlinux bytes. Offsets: Documentation/x86/boot.rst."""
+    if image[0x202:0x206] != b"HdrS":
+        raise HarnessError("kernel image is not a bzImage")
+    setup_sectors = image[0x1F1] or 4
+    start = (setup_sectors + 1) * 512 + int.from_bytes(image[0x248:0x24C], "little")
+    payload = image[start : start + int.from_bytes(image[0x24C:0x250], "little")]
+    if payload.startswith(b"\xfd7zXZ"):
+        # the payload ends with the unpacked size, which is not part of the stream
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        done = subprocess.run(["zstd", "-dcq"], input=payload[:-4], capture_output=True, check=False)
+        if done.returncode == 0:
+            return done.stdout
+        raise HarnessError(f"cannot unpack the kernel: zstd: {done.stderr.decode()}")
+    raise HarnessError("kernel image is packed in a way this script does not know")
+
+
+def module_files(kernel, names):
+    """Paths below kernel.modules in the order to insert them."""
+    depends = {}
+    for line in (kernel.modules / "modules.dep").read_text().splitlines():
+        path, _, rest = line.partition(":")
+        depends[path] = rest.split()
+    by_name = {re.sub(r"\.ko.*", "", Path(p).name).replace("-", "_"): p for p in depends}
+    order = []
+    for name in names:
+        path = by_name.get(name)
+        if path is None:
+            continue  # built in
+        for item in [*reversed(depends[path]), path]:
+            if item not in order:
+                order.append(item)
+    return order
+
+
+def cpio_entry(name, mode, content=b""):
+    """One member of a "newc" archive (Documentation/driver-api/early-userspace)."""
+    raw = name.encode() + b"\0"
+    fields = (0, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(raw), 0)
+    head = b"070701" + b"".join(b"%08X" % value for value in fields) + raw
+    return head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4)
+
+
+def make_initramfs(kernel):
+    busybox = shutil.which("busybox", path="/bin:/usr/bin")
+    if not busybox:
+        raise HarnessError("busybox is missing: run `make setup`")
+    members = [cpio_entry(d, 0o040755) for d in ("bin", "dev", "proc", "modules", "ro", "rw", "new")]
+    members.append(cpio_entry("bin/busybox", 0o100755, Path(busybox).read_bytes()))
+    members.append(cpio_entry("init", 0o100755, (VM_DIR / "initramfs-init").read_bytes()))
+    for number, path in enumerate(module_files(kernel, BOOT_MODULES)):
+        content = (kernel.modules / path).read_bytes()
+        if path.endswith(".xz"):
+            content = lzma.decompress(content)
+        members.append(cpio_entry(f"modules/{number:02}.ko", 0o100644, content))
+    members.append(cpio_entry("TRAILER!!!", 0))
+    return b"".join(members)
+
+
+def write_whole(path, content):
+    """Other runs may read the file at this moment."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.rename(path)
+
+
+def cached_images(build, kernel):
+    """(vmlinux, initramfs), made again when what they come from is newer."""
+    where = build / "vm" / kernel.release
+    where.mkdir(parents=True, exist_ok=True)
+    vmlinux = where / "vmlinux"
+    initramfs = where / "initramfs.cpio"
+    image_time = kernel.image.stat().st_mtime
+    if not vmlinux.exists() or vmlinux.stat().st_mtime < image_time:
+        write_whole(vmlinux, unpack_kernel(kernel.image.read_bytes()))
+    newest = max(image_time, *((VM_DIR / n).stat().st_mtime for n in ("initramfs-init", "guest.py")))
+    if not initramfs.exists() or initramfs.stat().st_mtime < newest:
+        write_whole(initramfs, make_initramfs(kernel))
+    return vmlinux, initramfs
+
+
+# --- Running ------------------------------------------------------------------
+
+
+@dataclass
+class Machine:
+    """How the guest is built."""
+
+    build: Path
+    kernel: Kernel
+    mem: str = "1G"
+    cpus: int = 2
+    disk_mib: int = 256
+    append: str = ""
+    accel: str = ""
+    environment: dict = field(default_factory=dict)
+
+
+def qemu_binary():
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        raise HarnessError("qemu-system-x86_64 is missing: run `make setup`")
+    return qemu
+
+
+def accelerator(build):
+    """"kvm" only where a trial boot under it worked; the answer is kept."""
+    chosen = os.environ.get("LLAMUX_VM_ACCEL")
+    if chosen:
+        return chosen
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    memo = build / "vm" / "accel"
+    if memo.exists() and memo.read_text().split()[0] == boot_id:
+        return memo.read_text().split()[1]
+    machine = Machine(build, Kernel.find("6.12"), accel="kvm")
+    run = Run(machine, [("trial", 10, "true")], build / "vm" / "trial")
+    run.boot_seconds = 20
+    run.go()
+    answer = "kvm" if run.results.get("trial") == 0 else "tcg"
+    memo.write_text(f"{boot_id} {answer}\n")
+    return answer
+
+
+def qemu_command(machine, share, interactive=False):
+    vmlinux, initramfs = cached_images(machine.build, machine.kernel)
+    for path in (REPO, machine.build, share):
+        if re.search(r"[\s\"',]", str(path)):
+            raise HarnessError(f"path with a blank, quote or comma cannot reach the guest: {path}")
+    accel = machine.accel or accelerator(machine.build)
+    console = ["-serial", "mon:stdio"]
+    if not interactive:
+        console = ["-chardev", f"file,id=log,path={share}/console.log", "-serial", "chardev:log"]
+        console += ["-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"]
+    append = (
+        "console=ttyS0 loglevel=5 printk.devkmsg=on panic=-1 oops=panic nokaslr"
+        f" vm_repo={REPO} {machine.append}"
+    )
+    scratch = share / "scratch.img"
+    with open(scratch, "wb") as disk:
+        disk.truncate(machine.disk_mib << 20)
+    return [
+        qemu_binary(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-M", "q35", "-accel", "kvm" if accel == "kvm" else "tcg,thread=multi",
+        "-cpu", "host" if accel == "kvm" else "max",
+        "-smp", str(machine.cpus), "-m", machine.mem, *console,
+        "-kernel", str(vmlinux), "-initrd", str(initramfs), "-append", append,
+        "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
+        "-virtfs", f"local,path={share},mount_tag=share,security_model=none,multidevs=remap",
+        "-drive", f"file={scratch},if=virtio,format=raw,cache=unsafe",
+    ]  # fmt: skip
+
+
+class Run:
+    """One boot that runs a list of (name, timeout_seconds, shell command).
+
+    Owns its share directory. After go(): results has the exit status of every
+    test that ended, died names the test (or "boot") in which the guest went
+    away, reason says how.
+    """
+
+    def __init__(self, machine, jobs, share, live=None):
+        self.machine = machine
+        self.jobs = jobs
+        self.share = share
+        self.live = live  # file to copy command output to, as it comes
+        self.boot_seconds = BOOT_SECONDS
+        self.results = {}
+        self.died = None
+        self.reason = ""
+
+    def prepare(self):
+        shutil.rmtree(self.share, ignore_errors=True)
+        self.share.mkdir(parents=True)
+        kernel = self.machine.kernel
+        build = self.machine.build
+        environment = {
+            "LLAMUX_REPO": REPO,
+            "LLAMUX_BUILD": build,
+            "LLAMUX_KO": build / "kmod" / kernel.release / "llamux.ko",
+            "LLAMUX_KERNEL": kernel.series,
+            "LLAMUX_OUT": "/run/llamux-vm",
+            "LLAMUX_VM": 1,
+            "vm_release": kernel.release,
+            "vm_modules": kernel.modules.resolve(),
+            "vm_live": int(self.live is not None),
+            **self.machine.environment,
+        }
+        lines = [f"export {key}='{value}'\n" for key, value in environment.items()]
+        (self.share / "env").write_text("".join(lines))
+        jobs = [f"{name}\t{seconds}\t{command}\n" for name, seconds, command in self.jobs]
+        (self.share / "jobs").write_text("".join(jobs))
+
+    def console(self):
+        path = self.share / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def current(self):
+        """(name, seconds since it began, its timeout), or None between tests."""
+        for name, seconds, _ in self.jobs:
+            start = self.share / f"{name}.start"
+            if start.exists() and not (self.share / f"{name}.rc").exists():
+                return name, time.time() - start.stat().st_mtime, seconds
+        return None
+
+    def overdue(self, began):
+        """Why the guest must be ended by force now, or ""."""
+        if not (self.share / "ready").exists():
+            late = time.time() - began > self.boot_seconds
+            return f"not up after {self.boot_seconds} s" if late else ""
+        now = self.current()
+        if now and now[1] > now[2] + GRACE_SECONDS:
+            return f"guest hung: no answer {GRACE_SECONDS} s after the timeout of {now[2]} s"
+        if now is None and (self.share / "done").exists():
+            ended = (self.share / "done").stat().st_mtime
+            return "did not power off" if time.time() - ended > GRACE_SECONDS else ""
+        return ""
+
+    def go(self):
+        self.prepare()
+        command = qemu_command(self.machine, self.share)
+        began = time.time()
+        errors = open(self.share / "qemu.log", "wb")
+        with errors, subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        ) as qemu:
+            os.set_blocking(qemu.stdout.fileno(), False)
+            try:
+                self.watch(qemu, began)
+            finally:
+                qemu.kill()
+        self.collect()
+
+    def watch(self, qemu, began):
+        while qemu.poll() is None:
+            self.pass_on(qemu.stdout)
+            self.reason = self.overdue(began)
+            if self.reason:
+                qemu.kill()
+                break
+            time.sleep(0.1)
+        self.pass_on(qemu.stdout)
+
+    def pass_on(self, stream):
+        output = stream.read()
+        if output and self.live:
+            self.live.write(output)
+            self.live.flush()
+
+    def collect(self):
+        for name, _, _ in self.jobs:
+            status = self.share / f"{name}.rc"
+            if status.exists():
+                self.results[name] = int(status.read_text())
+        if (self.share / "done").exists():
+            return
+        now = self.current()
+        self.died = now[0] if now else "boot"
+        if not self.reason:
+            panic = re.search(r"Kernel panic.*", self.console())
+            self.reason = panic[0] if panic else "the guest went away"
+        if not (self.share / "ready").exists():
+            qemu_says = (self.share / "qemu.log").read_text(errors="replace").strip()
+            self.reason += f"\n{qemu_says}" if qemu_says else ""
+
+    def boot_error(self):
+        """Text for a guest that never came up."""
+        tail = "\n".join(self.console().splitlines()[-15:])
+        return f"the guest did not come up: {self.reason}\n{tail}"
+
