@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What a knob is: which files it has, how their text is read as one number,
+// which writes set it and which writes bring it back. Pure; the reading and
+// writing is done by kernel/knobs. The traps live here:
+//   - vm.dirty_*: setting a ratio zeroes its bytes twin and the other way
+//     round, and 0 written to the bytes is refused. The four files are one
+//     knob of two halves; each half is restored through the twin in force.
+//   - cpu.idle: going back to 0 resets cpu.weight to 100, so that the weight
+//     is part of what is restored.
+//   - cpu.max keeps its period; io.weight is its "default" line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/catalogue.hpp"
+#include "core/result.hpp"
+
+namespace llamux {
+
+// One control file and its text, without the final newline.
+struct Setting {
+    std::string file;
+    std::string value;
+    bool operator==(const Setting&) const = default;
+};
+
+// The writes, in order, that put a knob into a state.
+using Settings = std::vector<Setting>;
+
+struct KnobTarget {
+    llamux_action_kind kind = LLAMUX_ACTION_NONE;
+    std::string cgroup_path;      // "/system.slice/a.service"; empty: the system
+    std::uint64_t cgroup_id = 0;  // inode of its directory; 0: the system
+    bool operator==(const KnobTarget&) const = default;
+};
+
+// "/demo/hog cpu.weight", "vm.swappiness".
+std::string knob_name(const KnobTarget& target);
+
+// The files to read to know the knob's state. Empty: write-only knob.
+std::vector<std::string_view> knob_files(llamux_action_kind kind);
+
+// From the texts of knob_files(), in that order, to the writes that would put
+// the knob back to this state.
+Result<Settings> settings_in_force(llamux_action_kind kind, const Settings& texts);
+
+// The knob as one number in the unit of its row; LLAMUX_UNKNOWN where the
+// state has none (dirty limits given in bytes).
+std::uint64_t knob_number(llamux_action_kind kind, const Settings& present);
+
+// The writes that move the knob from @present to @value.
+Settings settings_for(llamux_action_kind kind, std::uint64_t value, const Settings& present);
+
+// Whose value a knob has, given what we found before, what we wrote and what
+// is there now. Half-written pairs are ours.
+enum class Holder { kOld, kOurs, kSomeoneElse };
+Holder holder_of(llamux_action_kind kind, const Settings& old_settings,
+                 const Settings& new_settings, const Settings& present);
+
+// Compares as the kernel understands it: numbers, "max", whole pages.
+bool same_setting(const Setting& a, const Setting& b);
+
+std::string to_text(const Settings& settings);  // "cpu.max=max 100000"
+
+}  // namespace llamux

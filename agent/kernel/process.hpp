@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// This process: its clock, signals, service manager, priority, capabilities.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "kernel/cgroup_fs.hpp"
+#include "kernel/files.hpp"
+#include "kernel/proc_fs.hpp"
+
+namespace llamux {
+
+class SystemClock final : public Clock {
+  public:
+    std::uint64_t boot_ns() override;
+    std::uint64_t wall_ns() override;
+};
+
+// SIGTERM, SIGINT and SIGHUP as a file descriptor instead of a handler.
+class StopSignals {
+  public:
+    static Result<StopSignals> block();
+    // The signal that came within the time, or 0.
+    int wait(std::chrono::milliseconds timeout);
+    int fd() const { return fd_.get(); }
+
+  private:
+    explicit StopSignals(Fd fd) : fd_(std::move(fd)) {}
+    Fd fd_;
+};
+
+// The service manager; does nothing where there is none.
+void notify_service_manager(const std::string& state);  // "READY=1"
+// Half the watchdog's time, or 0 without one.
+std::chrono::milliseconds watchdog_interval();
+bool started_by_systemd();
+
+// Which of the capabilities the service needs are missing, by name.
+std::vector<std::string> missing_capabilities(const ProcFs& proc);
+Status set_nice(int nice);
+// Moves this process into a group of its own, unless systemd made one.
+Result<std::string> enter_own_cgroup(const std::string& cgroup_root, const ProcFs& proc);
+bool has_root_or_capabilities(const ProcFs& proc);
+
+}  // namespace llamux
