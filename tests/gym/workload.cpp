@@ -2,14 +2,14 @@
 //
 // Workloads with a metric that a user feels, for the demo and the fault suite.
 //
-//   workload service --threads N --rate R --work-us W [--seconds S] --out FILE
+//   workload service --threads N --rate R --work-us W [--out FILE] ...
 //	A queue of requests that arrive at a fixed rate whether or not the last
 //	one is done (an open loop, so that waiting is not hidden: "coordinated
 //	omission"). Each takes W us of CPU time. Every second one line goes to
 //	FILE: seconds since start, requests done, p50 and p99 response time in
-//	microseconds, requests given up. A request that waited longer than two
-//	seconds is given up, as a client would, and counts as a response of
-//	that time.
+//	microseconds, requests given up. A request that waited longer than
+//	--give-up-ms is given up, as a client would, and counts as a response
+//	of that time.
 //   workload hog --threads N [--seconds S]
 //	N threads that never sleep.
 //
@@ -36,8 +36,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-constexpr microseconds kGiveUp{2'000'000};
-
 int64_t thread_cpu_ns() {
     timespec ts{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
@@ -58,6 +56,7 @@ struct ServiceOptions {
     int threads = 2;
     int rate = 100;
     int work_us = 10000;
+    int give_up_ms = 500;
     int seconds = 0;
     std::string out;
 };
@@ -116,9 +115,10 @@ class Service {
             }
             const auto arrival = queue_.front();
             queue_.pop_front();
-            if (Clock::now() - arrival > kGiveUp) {
+            const microseconds give_up{options_.give_up_ms * 1000};
+            if (Clock::now() - arrival > give_up) {
                 ++given_up_;
-                responses_us_.push_back(kGiveUp.count());
+                responses_us_.push_back(give_up.count());
                 continue;
             }
             lock.unlock();
@@ -187,6 +187,7 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1, 100000));
     service_command->add_option("--work-us", service.work_us, "CPU time of a request")
         ->check(CLI::Range(1, 1000000));
+    service_command->add_option("--give-up-ms", service.give_up_ms)->check(CLI::Range(1, 60000));
     service_command->add_option("--seconds", service.seconds, "0: until killed");
     service_command->add_option("--out", service.out, "file for the lines; default stdout");
     int hog_threads = 1;
