@@ -4,9 +4,13 @@
 #pragma once
 
 extern "C" {
+#include "engine/advise.h"
+#include "engine/candidates.h"
+#include "engine/detect.h"
 #include "engine/exec.h"
 #include "engine/model.h"
 #include "engine/port.h"
+#include "engine/prompt.h"
 #include "engine/sampler.h"
 #include "engine/score.h"
 #include "engine/tensor.h"
