@@ -16,7 +16,7 @@ struct llamux_snapshot;
 
 /*
  * One session's previous reading. Opaque; made and freed by the session that
- * owns it. Large (about 0.4 MiB, kvzalloc): make it at the first snapshot,
+ * owns it. Large (about 0.8 MiB, kvzalloc): make it at the first snapshot,
  * not at open. Not locked: the caller allows one snapshot per window at a
  * time.
  */
@@ -79,8 +79,8 @@ void llx_telemetry_window_free(struct llx_telemetry_window *window);
  * LLAMUX_MAX_CGROUPS of them on many CPUs. Never uses the FPU.
  *
  * Context: process; may sleep.
- * Return: 0; -EINVAL if @signals is malformed; -ENOMEM; -EINTR if a fatal
- * signal is pending.
+ * Return: 0; -EINVAL if @signals is malformed; -EINTR if a fatal signal is
+ * pending.
  */
 int llx_telemetry_snapshot(struct llx_telemetry_window *window,
 			   const struct llamux_signals *signals,
