@@ -43,6 +43,6 @@ install:
 test-uml: setup
 	tests/vm/run-uml
 
-# Keeps build/downloads: kernel images and scripts that cost minutes to fetch.
+# Keeps build/downloads, which costs minutes to fetch.
 clean:
 	if [ -d build ]; then find build -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +; fi

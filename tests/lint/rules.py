@@ -292,6 +292,20 @@ def check_clang_format(root, paths):
     yield from sorted(set(findings))  # one per line is enough
 
 
+def is_shell(path):
+    return path.endswith(".sh") or path in (".ci/run", *SHELL_WITHOUT_SUFFIX)
+
+
+SHELL_WITHOUT_SUFFIX = ("tests/vm/guest-main", "tests/vm/initramfs-init")
+
+
+def check_shellcheck(root, paths):
+    # SC2154: variables that arrive from the environment of a guest
+    command = ["shellcheck", "--severity=warning", "--exclude=SC2154", "--format=gcc"]
+    pattern = rf"{re.escape(str(root))}/([^:]+):(\d+):\d+: (.*)"
+    yield from run_tool([*command, *(f"{root}/{path}" for path in paths)], pattern)
+
+
 # --- Commits ------------------------------------------------------------------
 
 SUBJECT = re.compile(r"[a-zA-Z0-9_./,{} -]+: \S.*[^.]")
@@ -380,6 +394,13 @@ RULES = [
         check_clang_format,
         bad=[("agent/a.cpp", "int  f( ){return 1;}\n")],
         good=[("agent/a.cpp", "int f() {\n    return 1;\n}\n")],
+    ),
+    Rule(
+        "shellcheck",
+        is_shell,
+        check_shellcheck,
+        bad=[("tests/a.sh", "#!/bin/sh\nrm -rf $(cat x)/$y\n"), ("tests/a.sh", "#!/bin/sh\nif\n")],
+        good=[("tests/a.sh", '#!/bin/sh\necho "$1"\n')],
     ),
     Rule(
         "spdx",

@@ -19,7 +19,6 @@ from pathlib import Path
 
 VM_DIR = Path(__file__).resolve().parent
 REPO = VM_DIR.parent.parent
-DOWNLOADS = REPO / "build" / "downloads"
 
 EXIT_HARNESS = 97  # no QEMU, no kernel image, guest did not come up
 EXIT_KERNEL_LOG = 98  # the kernel complained
@@ -124,18 +123,17 @@ class Kernel:
 
     @staticmethod
     def find(series):
-        where = DOWNLOADS / "kernels" / series
-        try:
-            release = (where / "release").read_text().strip()
-        except OSError:
-            raise HarnessError(
-                f"no kernel image for Linux {series} in {where}: run `make setup`"
-            ) from None
-        kernel = Kernel(series, release, where / "vmlinuz", where / "modules")
-        for path in (kernel.image, kernel.modules / "modules.dep"):
-            if not os.access(path, os.R_OK):
-                raise HarnessError(f"{path} is missing or not readable: run `make setup`")
-        return kernel
+        """The newest installed Debian kernel of a series, as `make setup` installs it."""
+        found = []
+        for modules in Path("/lib/modules").glob(f"{series}.*-amd64"):
+            image = Path("/boot") / f"vmlinuz-{modules.name}"
+            flavour = re.fullmatch(r"[\d.]+[^-]*(-\d+)?-amd64", modules.name)
+            if flavour and os.access(image, os.R_OK) and (modules / "modules.dep").exists():
+                version = [int(number) for number in re.findall(r"\d+", modules.name)]
+                found.append((version, Kernel(series, modules.name, image, modules)))
+        if not found:
+            raise HarnessError(f"no image and modules of a Linux {series}: run `make setup`")
+        return max(found, key=lambda item: item[0])[1]
 
 
 def unpack_kernel(image):
@@ -323,8 +321,6 @@ class Run:
             "LLAMUX_KERNEL": kernel.series,
             "LLAMUX_OUT": "/run/llamux-vm",
             "LLAMUX_VM": 1,
-            "vm_release": kernel.release,
-            "vm_modules": kernel.modules.resolve(),
             "vm_live": int(self.live is not None),
             **self.machine.environment,
         }
