@@ -258,7 +258,10 @@ def check_whitespace(path, text):
 
 
 def run_tool(command, pattern):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # in build/, because checkpatch leaves a cache in the folder it runs in
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=REPO / "build"
+    )
     found = False
     for line in (done.stdout + done.stderr).splitlines():
         match = re.match(pattern, line)
