@@ -96,4 +96,7 @@ void llx_op_softmax_permille(const s64 *micro_nats, u32 n,
 /* True if x is neither NaN nor infinite and x > 0. For hyperparameters. */
 bool llx_op_is_positive(llx_f32 x);
 
+/* 1 / x, rounded to nearest. For hyperparameters. */
+llx_f32 llx_op_reciprocal(llx_f32 x);
+
 #endif
