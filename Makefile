@@ -29,7 +29,7 @@ demo: all
 	tests/vm/demo.sh
 
 test: all
-	ctest --preset $(PRESET) --timeout 600
+	ctest --preset $(PRESET) --timeout 600 -j $(JOBS)
 
 bench: all
 	tests/bench/run.sh

@@ -291,6 +291,18 @@ def qemu_command(machine, share, interactive=False):
     ]  # fmt: skip
 
 
+def read_jobs(path):
+    """A suite file: "name TAB seconds TAB shell command" lines; # for comments."""
+    only = re.compile(os.environ.get("LLAMUX_VM_ONLY", ""))
+    jobs = []
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, seconds, command = line.split("\t", 2)
+            if only.search(name):
+                jobs.append((name, int(seconds), command))
+    return jobs
+
+
 class Run:
     """One boot that runs a list of (name, timeout_seconds, shell command).
 
@@ -354,13 +366,15 @@ class Run:
             return "did not power off" if time.time() - ended > GRACE_SECONDS else ""
         return ""
 
+    def command(self):
+        return qemu_command(self.machine, self.share)
+
     def go(self):
         self.prepare()
-        command = qemu_command(self.machine, self.share)
         began = time.time()
         errors = open(self.share / "qemu.log", "wb")
         with errors, subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
         ) as qemu:
             os.set_blocking(qemu.stdout.fileno(), False)
             try:
@@ -400,6 +414,22 @@ class Run:
         if not (self.share / "ready").exists():
             qemu_says = (self.share / "qemu.log").read_text(errors="replace").strip()
             self.reason += f"\n{qemu_says}" if qemu_says else ""
+
+    def ended(self):
+        """Names of the tests that have a result: an exit status, or the guest's death."""
+        return [n for n, _, _ in self.jobs if n in self.results or n == self.died]
+
+    def judge(self, name, log):
+        """(why it failed: empty if it passed, bad lines of its kernel log)."""
+        bad = bad_lines(log)
+        why = []
+        if self.died == name:
+            why.append(self.reason)
+        elif self.results[name] != 0:
+            why.append(f"exit status {self.results[name]}")
+        if bad:
+            why.append("the kernel complained")
+        return why, bad
 
     def boot_error(self):
         """Text for a guest that never came up."""

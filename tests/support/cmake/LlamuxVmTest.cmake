@@ -76,8 +76,8 @@ function(llamux_finish_vm_tests)
     add_test(NAME vm.${kernel}.boot
              COMMAND ${PROJECT_SOURCE_DIR}/tests/vm/run-suite --build ${PROJECT_BINARY_DIR}
                      --kernel ${kernel})
-    # One guest at a time: two guests of two CPUs each starve each other.
+    # One guest at a time, and nothing beside it: it has two CPUs of its own.
     set_tests_properties(vm.${kernel}.boot PROPERTIES
-      FIXTURES_SETUP vm-${kernel} LABELS vm RESOURCE_LOCK qemu TIMEOUT ${seconds})
+      FIXTURES_SETUP vm-${kernel} LABELS vm RESOURCE_LOCK qemu PROCESSORS 2 TIMEOUT ${seconds})
   endforeach()
 endfunction()
