@@ -2,11 +2,12 @@
 /*
  * The vector kernels: one constant table of functions per instruction set.
  *
- * All tables give the same bits for the same input: integer dot products are
- * exact, every lane is a row, float sums run over the columns in one fixed
- * order and multiply and add round separately (-ffp-contract=off), and
- * reductions over a row use LLX_LANES partial sums combined in a fixed tree.
- * generic.c is the reference: plain loops.
+ * All tables give the same bits for the same input (only which of two NaNs
+ * comes out is open): integer dot products are exact, every lane is a row, float
+ * sums run over the columns in one fixed order and multiply and add round
+ * separately (-ffp-contract=off), and reductions over a row use LLX_LANES
+ * partial sums combined in a fixed tree. generic.c is the reference: plain
+ * loops.
  *
  * Everything here runs inside an FPU section: no sleeping, no allocation, no
  * large arrays on the stack. Pointers are at least 4-byte aligned unless a
@@ -23,7 +24,9 @@
 
 /*
  * 32 activations in 8 bits: x[i] ~ d * q[i], q in -127..127 (never -128),
- * d = max |x| / 127, rounded to nearest even.
+ * d = max |x| / 127, rounded to nearest even. If all |x| are below 1e-30, d and
+ * q are 0; if one is infinite or NaN, d is NaN and q 0, so that it shows in
+ * every result.
  * @bsum: sums of q[0..15] and q[16..31], for formats with an offset.
  */
 struct llx_act_block {
@@ -68,13 +71,14 @@ typedef void (*llx_matmul_fn)(const struct llx_matrix *w, u32 tile_begin,
  * @dequantize_row: row @row of a matrix to (n_cols) f32
  * @sum_squares: sum of x[i]^2, f32 result
  * @scale_rows: out[i] = x[i] * scale * weight[i] (RMSNorm's second half)
- * @dot_f16: sum of x[i] * y[i], x f32, y f16, n a multiple of 16
+ * @dot_f16: sum of x[i] * y[i], x f32, y f16
  * @axpy_f16: y[i] += a * x[i], x f16, y f32
  * @add: y[i] += x[i]
  * @scale: y[i] *= a
  * @swiglu: gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
  * @exp_sum: x[i] = exp(x[i] - shift), returns the sum; for softmax
- * @max: largest of n >= 1 values; NaN counts as the smallest
+ * @largest: of n values; NaN counts as the smallest, -infinity if n is 0 or
+ *	all are NaN
  * @to_f16: f32 to f16, round to nearest even, overflow to infinity
  * @from_f16: f16 to f32, exact
  *
@@ -97,7 +101,7 @@ struct llx_kernels {
 	void (*scale)(llx_f32 a, u32 n, llx_f32 *y);
 	void (*swiglu)(llx_f32 *gate, const llx_f32 *up, u32 n);
 	llx_f32 (*exp_sum)(llx_f32 *x, u32 n, llx_f32 shift);
-	llx_f32 (*max)(const llx_f32 *x, u32 n);
+	llx_f32 (*largest)(const llx_f32 *x, u32 n);
 	void (*to_f16)(const llx_f32 *x, u32 n, u16 *out);
 	void (*from_f16)(const u16 *x, u32 n, llx_f32 *out);
 };
