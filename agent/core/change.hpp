@@ -73,8 +73,8 @@ struct Change {
                state == EntryType::kUndoing;
     }
     [[nodiscard]] bool kept() const { return state == EntryType::kKept; }
-    // The machine still has (or may have) our value.
-    [[nodiscard]] bool in_force() const { return unfinished() || kept(); }
+    // The machine still has (or may have) our value, and it can be undone.
+    [[nodiscard]] bool in_force() const { return unfinished() || (kept() && plan.reversible); }
 };
 
 // In the order of their planning. Entries of unknown changes are left out (the

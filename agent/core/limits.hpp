@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "llamux/actions.h"
 
@@ -37,6 +39,13 @@ struct MeasureLimits {
     std::uint32_t window_ms = 1000;
     std::uint32_t settle_ms = 2000;
     std::uint32_t minimum_effect_permille = 200;
+};
+
+// Glob patterns of cgroup paths ("*" also matches "/").
+struct GroupMarks {
+    std::vector<std::string> protect;     // besides the built-in ones
+    std::vector<std::string> background;  // may always be slowed down
+    std::vector<std::string> latency;     // matter most
 };
 
 }  // namespace llamux

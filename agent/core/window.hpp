@@ -47,6 +47,7 @@ const MetricRow& metric_row(Metric metric);
 
 struct Readings {
     std::uint64_t cgroup_id = 0;  // 0: the system
+    std::uint64_t parent_id = 0;  // 0: none, or child of the root
     std::array<std::optional<double>, kMetrics> values{};
 
     std::optional<double> of(Metric metric) const {

@@ -22,18 +22,23 @@ class SystemClock final : public Clock {
     std::uint64_t wall_ns() override;
 };
 
-// SIGTERM, SIGINT and SIGHUP as a file descriptor instead of a handler.
+// SIGTERM, SIGINT and SIGHUP wake a file descriptor. They are not blocked, so
+// that they also interrupt a long wait for the model (EINTR). One per process.
 class StopSignals {
   public:
-    static Result<StopSignals> block();
-    // The signal that came within the time, or 0.
+    static Result<StopSignals> catch_all();
+    // The signal that came within the time or before, else 0.
     int wait(std::chrono::milliseconds timeout);
-    int fd() const { return fd_.get(); }
+    int fd() const { return fd_.get(); }  // readable once one came
 
   private:
     explicit StopSignals(Fd fd) : fd_(std::move(fd)) {}
     Fd fd_;
 };
+
+// Held for as long as the service runs; EWOULDBLOCK: another one does.
+Result<Fd> claim_service(const std::string& state_directory);
+bool service_is_running(const std::string& state_directory);
 
 // The service manager; does nothing where there is none.
 void notify_service_manager(const std::string& state);  // "READY=1"
@@ -46,6 +51,5 @@ std::vector<std::string> missing_capabilities(const ProcFs& proc);
 Status set_nice(int nice);
 // Moves this process into a group of its own, unless systemd made one.
 Result<std::string> enter_own_cgroup(const std::string& cgroup_root, const ProcFs& proc);
-bool has_root_or_capabilities(const ProcFs& proc);
 
 }  // namespace llamux

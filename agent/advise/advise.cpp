@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See advise.hpp.
+#include "advise/advise.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+namespace llamux {
+namespace {
+
+std::string bounded_text(const char* text, std::size_t size) {
+    return std::string(text, ::strnlen(text, size));
+}
+
+std::string path_of(const CgroupTree& tree, std::uint64_t id) {
+    const CgroupNode* node = tree.find(id);
+    return node ? node->path : std::string();
+}
+
+Fact make_fact(const llamux_fact& from, const CgroupTree& tree) {
+    Fact fact;
+    fact.cause = from.cause;
+    fact.level = from.level;
+    fact.victim_id = from.victim_id;
+    fact.culprit_id = from.culprit_id;
+    fact.victim_path = path_of(tree, from.victim_id);
+    fact.culprit_path = path_of(tree, from.culprit_id);
+    for (std::uint32_t i = 0; i < from.n_evidence; i++) {
+        const llamux_evidence& item = from.evidence[i];
+        fact.evidence.push_back({item.source, item.value, item.normal, item.threshold});
+    }
+    return fact;
+}
+
+Candidate make_candidate(const llamux_candidate& from, const CgroupTree& tree) {
+    Candidate candidate;
+    candidate.kind = from.kind;
+    candidate.direction = from.direction;
+    candidate.cgroup_id = from.cgroup_id;
+    candidate.cgroup_path = path_of(tree, from.cgroup_id);
+    candidate.value_old = from.value_old;
+    candidate.value_new = from.value_new;
+    candidate.score = from.score;
+    candidate.probability_permille = from.probability_permille;
+    candidate.phrase = bounded_text(from.phrase, sizeof(from.phrase));
+    return candidate;
+}
+
+Status check(const llamux_advice& answer) {
+    if (answer.n_facts > LLAMUX_MAX_FACTS || answer.n_candidates > LLAMUX_MAX_CANDIDATES ||
+        answer.n_candidates == 0 || answer.chosen >= answer.n_candidates) {
+        return Error{EPROTO, "the module's advice has impossible counts"};
+    }
+    for (std::uint32_t i = 0; i < answer.n_facts; i++) {
+        if (answer.facts[i].n_evidence > LLAMUX_EVIDENCE_MAX) {
+            return Error{EPROTO, "the module's advice has impossible evidence"};
+        }
+    }
+    for (std::uint32_t i = 0; i < answer.n_candidates; i++) {
+        if (!action_row(answer.candidates[i].kind)) {
+            return Error{EPROTO, "the module advises a knob this agent does not know"};
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree, Clock& clock) {
+    const llamux_advice& answer = advice.answer;
+    if (Status sound = check(answer); !sound) {
+        return sound.error();
+    }
+    Suggestion suggestion;
+    suggestion.boot_ns = clock.boot_ns();
+    suggestion.wall_ns = clock.wall_ns();
+    suggestion.snapshot_sequence = answer.snapshot_sequence;
+    suggestion.window_ns = advice.snapshot ? advice.snapshot->window_ns : 0;
+    suggestion.ranked_by = answer.ranked_by;
+    suggestion.margin_permille = answer.margin_permille;
+    suggestion.n_prompt_tokens = answer.n_prompt_tokens;
+    suggestion.detect_ns = answer.detect_ns;
+    suggestion.rank_ns = answer.rank_ns;
+    suggestion.prompt = advice.prompt;
+    for (std::uint32_t i = 0; i < answer.n_facts; i++) {
+        suggestion.facts.push_back(make_fact(answer.facts[i], tree));
+    }
+    for (std::uint32_t i = 0; i < answer.n_candidates; i++) {
+        suggestion.candidates.push_back(make_candidate(answer.candidates[i], tree));
+    }
+    suggestion.chosen = answer.chosen;
+    if (const Candidate* change = suggestion.change()) {
+        suggestion.id = suggestion_id(*change);
+    }
+    return suggestion;
+}
+
+Fact fact_of(const Suggestion& suggestion, const Candidate& candidate) {
+    // The knob may sit on a group above the one that the fact names.
+    const auto is_within = [&](const std::string& path) {
+        return path == candidate.cgroup_path || path.starts_with(candidate.cgroup_path + "/");
+    };
+    for (const Fact& fact : suggestion.facts) {
+        if (candidate.cgroup_id != 0 &&
+            (is_within(fact.culprit_path) || is_within(fact.victim_path))) {
+            return fact;
+        }
+    }
+    return suggestion.facts.empty() ? Fact{} : suggestion.facts.front();
+}
+
+std::uint64_t situation_of(const llamux_advice& answer) {
+    // FNV-1a over the numbers that name the trouble and the remedies.
+    std::uint64_t hash = 0xcbf29ce484222325;
+    const auto add = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3; };
+    for (std::uint32_t i = 0; i < answer.n_facts && i < LLAMUX_MAX_FACTS; i++) {
+        add(answer.facts[i].cause);
+        add(answer.facts[i].victim_id);
+        add(answer.facts[i].culprit_id);
+    }
+    for (std::uint32_t i = 0; i < answer.n_candidates && i < LLAMUX_MAX_CANDIDATES; i++) {
+        add(answer.candidates[i].kind);
+        add(answer.candidates[i].direction);
+        add(answer.candidates[i].cgroup_id);
+    }
+    return hash;
+}
+
+}  // namespace llamux

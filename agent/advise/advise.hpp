@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The kernel's answer to ADVISE -> Suggestion: checks it, copies it and puts
+// the names of groups back. Judges nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "core/suggestion.hpp"
+#include "kernel/cgroup_fs.hpp"
+#include "kernel/llamux_device.hpp"
+
+namespace llamux {
+
+Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree, Clock& clock);
+
+// The fact that a candidate answers: the one that names its group, else the
+// first. An empty fact where there is none.
+Fact fact_of(const Suggestion& suggestion, const Candidate& candidate);
+
+// Equal for advice about the same trouble and the same remedies, whatever the
+// numbers: the model is not asked again for those at once.
+std::uint64_t situation_of(const llamux_advice& answer);
+
+}  // namespace llamux

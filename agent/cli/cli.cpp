@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See cli.hpp.
+#include "cli/cli.hpp"
+
+namespace llamux {
+namespace {
+
+using AddCommand = void (*)(CLI::App&, Globals&);
+
+// In the order of the help text.
+constexpr AddCommand kCommands[] = {
+    add_run,
+};
+
+}  // namespace
+
+int run_command_line(int argc, char** argv, const Roots& roots) {
+    Globals globals;
+    globals.roots = roots;
+    CLI::App app(
+        "Looks after this machine with a language model in its kernel.\n"
+        "Advises by default; writes a knob only when told to, and then measures\n"
+        "the effect and undoes what did not help.",
+        "llamux-agent");
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("--config", globals.roots.config, "Configuration file")
+        ->capture_default_str()
+        ->type_name("FILE");
+    app.add_option("--state-dir", globals.roots.state, "Where the journal is kept")
+        ->capture_default_str()
+        ->type_name("DIR");
+    app.add_flag("--json", globals.json, "Print JSON where a command prints anything");
+    for (const AddCommand add : kCommands) {
+        add(app, globals);
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? kExitHealthy : kExitProblem;
+    }
+    return globals.exit_status;
+}
+
+}  // namespace llamux

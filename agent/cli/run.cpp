@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// llamux-agent run: the service. Watches and advises; with --apply it also
+// acts, measures and undoes.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/cli.hpp"
+#include "core/rate_limit.hpp"
+#include "service.hpp"
+
+namespace llamux {
+namespace {
+
+constexpr std::uint32_t kLogLinesPerMinute = 60;
+
+struct RunOptions {
+    double interval_seconds = 0;  // 0: as configured
+    bool apply = false;
+    bool once = false;
+};
+
+bool is_bad_news(EventType type) {
+    return type == EventType::kFailed || type == EventType::kDegraded || type == EventType::kFrozen;
+}
+
+std::string_view event_word(EventType type) {
+    switch (type) {
+        case EventType::kHealthy:
+            return "healthy";
+        case EventType::kTrouble:
+            return "trouble";
+        case EventType::kSuggestion:
+            return "suggestion";
+        case EventType::kRefused:
+            return "refused";
+        case EventType::kMeasuring:
+            return "measuring";
+        case EventType::kApplied:
+            return "applied";
+        case EventType::kKept:
+            return "kept";
+        case EventType::kUndone:
+            return "undone";
+        case EventType::kFailed:
+            return "failed";
+        case EventType::kFrozen:
+            return "frozen";
+        case EventType::kGone:
+            return "gone";
+        case EventType::kDegraded:
+            return "degraded";
+        case EventType::kRecovered:
+            break;
+    }
+    return "recovered";
+}
+
+class Runner {
+  public:
+    Runner(Service& service, StopSignals& signals, const RunOptions& options)
+        : service_(service),
+          signals_(signals),
+          options_(options),
+          limit_(service.clock(), kLogLinesPerMinute),
+          loop_(service.make_loop()) {}
+
+    int run() {
+        log(loop_.start());
+        notify_service_manager("READY=1");
+        const int status = options_.once ? run_once() : run_until_stopped();
+        notify_service_manager("STOPPING=1");
+        log(loop_.stop());
+        if (!options_.once) {
+            // An agent that was stopped leaves nothing behind that counts.
+            if (const Status unloaded = service_.stop_telemetry(); !unloaded) {
+                spdlog::warn("{}", unloaded.error().message);
+            }
+        }
+        return status;
+    }
+
+  private:
+    // Two readings make one window; a change that is begun is seen through.
+    int run_once() {
+        TickReport report;
+        bool has_trouble = false;
+        for (int tick = 0; tick < 2 || loop_.state() != LoopState::kWatching; tick++) {
+            report = loop_.tick();
+            for (const Event& event : report.events) {
+                has_trouble = has_trouble || event.type == EventType::kSuggestion ||
+                              event.type == EventType::kTrouble;
+            }
+            log(report);
+            if (loop_.degraded()) {
+                return kExitNoData;
+            }
+            if (signals_.wait(tick == 0 || loop_.state() != LoopState::kWatching
+                                  ? report.next
+                                  : std::chrono::milliseconds(0)) != 0) {
+                break;
+            }
+        }
+        return has_trouble ? kExitProblem : kExitHealthy;
+    }
+
+    int run_until_stopped() {
+        const std::chrono::milliseconds watchdog = watchdog_interval();
+        for (;;) {
+            const TickReport report = loop_.tick();
+            log(report);
+            notify_service_manager("WATCHDOG=1");
+            std::chrono::milliseconds left = report.next;
+            do {
+                const auto nap = watchdog.count() > 0 ? std::min(left, watchdog) : left;
+                if (const int signal = signals_.wait(nap); signal != 0) {
+                    spdlog::info("stopping on signal {}", signal);
+                    return kExitHealthy;
+                }
+                notify_service_manager("WATCHDOG=1");
+                left -= nap;
+            } while (left.count() > 0);
+        }
+    }
+
+    void log(const TickReport& report) {
+        for (const Event& event : report.events) {
+            if (!limit_.allow()) {
+                continue;
+            }
+            if (const std::uint64_t n = limit_.take_left_out(); n > 0) {
+                spdlog::warn("{} lines were left out", n);
+            }
+            spdlog::log(is_bad_news(event.type) ? spdlog::level::warn : spdlog::level::info,
+                        "{}: {}", event_word(event.type), event.text);
+        }
+    }
+
+    Service& service_;
+    StopSignals& signals_;
+    const RunOptions& options_;
+    RateLimit limit_;
+    Loop loop_;
+};
+
+void set_up_log() {
+    auto logger = spdlog::stderr_logger_mt("llamux-agent");
+    // The journal has its own clock and reads the level from <N>.
+    logger->set_pattern(started_by_systemd() ? "%v" : "%Y-%m-%dT%H:%M:%S.%e %l %v");
+    spdlog::set_default_logger(std::move(logger));
+}
+
+void start_telemetry(Service& service) {
+    if (const Status started = service.start_telemetry(); !started) {
+        spdlog::warn("no BPF telemetry, pressure files only: {}", started.error().message);
+        return;
+    }
+    for (const Probe& probe : service.telemetry()->probes()) {
+        if (!probe.active) {
+            spdlog::info("{}", probe.line());
+        }
+    }
+}
+
+void become_light(const Config& config, const Roots& roots, const ProcFs& proc) {
+    if (const Status set = set_nice(config.nice); !set) {
+        spdlog::warn("{}", set.error().message);
+    }
+    if (const Result<std::string> group = enter_own_cgroup(roots.cgroup, proc); !group) {
+        spdlog::warn("no cgroup of its own: {}", group.error().message);
+    }
+}
+
+int run(const Globals& globals, const RunOptions& options) {
+    set_up_log();
+    Result<Config> config =
+        load_config(globals.roots.config, globals.roots.config != Roots::of_this_machine().config);
+    if (!config) {
+        spdlog::error("{}", config.error().message);
+        return kExitProblem;
+    }
+    config->policy.apply = config->policy.apply || options.apply;
+    if (options.interval_seconds > 0) {
+        config->interval_ms = static_cast<std::uint32_t>(options.interval_seconds * 1000);
+    }
+    const ProcFs proc(globals.roots);
+    if (const auto missing = missing_capabilities(proc); !missing.empty()) {
+        std::string names;
+        for (const std::string& name : missing) {
+            names += " " + name;
+        }
+        spdlog::error("not permitted: run it as root, or give it{}", names);
+        return kExitNotPermitted;
+    }
+    Result<Fd> claim = claim_service(globals.roots.state);
+    if (!claim) {
+        spdlog::error("{}", claim.error().message);
+        return kExitProblem;
+    }
+    Result<StopSignals> signals = StopSignals::catch_all();
+    if (!signals) {
+        spdlog::error("{}", signals.error().message);
+        return kExitProblem;
+    }
+    become_light(*config, globals.roots, proc);
+    const bool acts = config->policy.apply;
+    Result<std::unique_ptr<Service>> service = Service::make(globals.roots, *config, {});
+    if (!service) {
+        spdlog::error("{}", service.error().message);
+        return kExitProblem;
+    }
+    start_telemetry(**service);
+    spdlog::info("{}", acts ? "watching, advising and acting" : "watching and advising");
+    return Runner(**service, *signals, options).run();
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Globals& globals) {
+    auto options = std::make_shared<RunOptions>();
+    CLI::App* command = app.add_subcommand("run", "Watch the machine as a service");
+    command
+        ->add_option("--interval", options->interval_seconds,
+                     "Seconds between two looks (default: as configured, 5)")
+        ->check(CLI::Range(0.1, 3600.0));
+    command->add_flag("--apply", options->apply,
+                      "Act on suggestions; default: only advise. Every change is measured, "
+                      "and undone if it did not help or when the service stops");
+    command->add_flag("--once", options->once, "One measured window, then stop");
+    command->callback([&globals, options] { globals.exit_status = run(globals, *options); });
+}
+
+}  // namespace llamux

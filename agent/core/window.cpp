@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Snapshot -> guard metrics; see window.hpp.
+#include "core/window.hpp"
+
+#include <algorithm>
+
+namespace llamux {
+namespace {
+
+constexpr MetricRow kMetricRows[] = {
+#define LLAMUX_ROW(id, words, unit, floor) {#id, words, unit, floor},
+    LLAMUX_METRICS(LLAMUX_ROW)
+#undef LLAMUX_ROW
+};
+
+constexpr double kUsPerSecond = 1e6;
+
+class ReadingsBuilder {
+  public:
+    ReadingsBuilder(Readings& readings, double seconds) : readings_(readings), seconds_(seconds) {}
+
+    void set(Metric metric, double value) {
+        readings_.values[static_cast<std::size_t>(metric)] = value;
+    }
+    void set_rate(Metric metric, std::uint64_t count) {
+        if (count != LLAMUX_UNKNOWN) {
+            set(metric, static_cast<double>(count) / seconds_);
+        }
+    }
+    // Microseconds of stall in the window -> permille of the window.
+    void set_share(Metric metric, std::uint64_t us) {
+        if (us != LLAMUX_UNKNOWN) {
+            set(metric, 1000.0 * static_cast<double>(us) / (seconds_ * kUsPerSecond));
+        }
+    }
+    void set_mean(Metric metric, std::uint64_t sum_ns, std::uint64_t count) {
+        set(metric, count ? static_cast<double>(sum_ns) / 1e3 / static_cast<double>(count) : 0.0);
+    }
+
+    void set_pressure(const llamux_pressure& psi) {
+        set_share(Metric::kPsiCpuSome, psi.cpu.some_us);
+        set_share(Metric::kPsiMemorySome, psi.memory.some_us);
+        set_share(Metric::kPsiMemoryFull, psi.memory.full_us);
+        set_share(Metric::kPsiIoSome, psi.io.some_us);
+        set_share(Metric::kPsiIoFull, psi.io.full_us);
+    }
+    void set_record(const llamux_cgroup_record& record) {
+        set_mean(Metric::kRunqWaitMeanUs, record.runq_wait_ns, record.runq_wait_count);
+        set_rate(Metric::kDirectReclaimUs, record.direct_reclaim_ns / 1000);
+        set_rate(Metric::kRefaults, record.refaults_anon + record.refaults_file);
+        set_mean(Metric::kBlockIoMeanUs, record.block_io_ns, record.block_io_count);
+    }
+
+  private:
+    Readings& readings_;
+    double seconds_;
+};
+
+}  // namespace
+
+const MetricRow& metric_row(Metric metric) {
+    static constexpr MetricRow kNone = {"None", "nothing that could be measured", "", 0};
+    return metric == Metric::kCount ? kNone : kMetricRows[static_cast<std::size_t>(metric)];
+}
+
+const Readings* Window::find(std::uint64_t cgroup_id) const {
+    if (cgroup_id == 0) {
+        return &system;
+    }
+    for (const Readings& readings : groups) {
+        if (readings.cgroup_id == cgroup_id) {
+            return &readings;
+        }
+    }
+    return nullptr;
+}
+
+Window window_of(const llamux_snapshot& snapshot) {
+    Window window;
+    window.start_ns = snapshot.window_start_ns;
+    window.length_ns = snapshot.window_ns;
+    if (snapshot.window_ns == 0 || (snapshot.flags & LLAMUX_SNAPSHOT_FIRST)) {
+        window.length_ns = 0;
+        return window;
+    }
+    const double seconds = static_cast<double>(snapshot.window_ns) / 1e9;
+    const bool has_maps = !(snapshot.flags & LLAMUX_SNAPSHOT_NO_MAPS);
+    const bool has_signals = !(snapshot.flags & LLAMUX_SNAPSHOT_NO_SIGNALS);
+
+    ReadingsBuilder system(window.system, seconds);
+    if (has_maps) {
+        system.set_record(snapshot.record.total);
+    }
+    if (has_signals) {
+        system.set_pressure(snapshot.signals.psi);
+        if (snapshot.signals.swap_in_pages != LLAMUX_UNKNOWN &&
+            snapshot.signals.swap_out_pages != LLAMUX_UNKNOWN) {
+            system.set_rate(Metric::kSwapPages,
+                            snapshot.signals.swap_in_pages + snapshot.signals.swap_out_pages);
+        }
+    }
+    const std::uint32_t n_groups = std::min<std::uint32_t>(snapshot.n_groups, LLAMUX_MAX_GROUPS);
+    for (std::uint32_t i = 0; i < n_groups; i++) {
+        const llamux_group_snapshot& group = snapshot.groups[i];
+        Readings readings;
+        readings.cgroup_id = group.signals.cgroup_id;
+        readings.parent_id = group.signals.parent_id;
+        ReadingsBuilder builder(readings, seconds);
+        if (has_maps) {
+            builder.set_record(group.record);
+        }
+        if (has_signals) {
+            builder.set_pressure(group.signals.psi);
+            builder.set_share(Metric::kThrottledPermille, group.signals.throttled_us);
+            builder.set_rate(Metric::kMemoryHighEvents, group.signals.memory_high_events);
+        }
+        window.groups.push_back(readings);
+    }
+    return window;
+}
+
+const llamux_group_snapshot* find_group(const llamux_snapshot& snapshot, std::uint64_t cgroup_id) {
+    const std::uint32_t n_groups = std::min<std::uint32_t>(snapshot.n_groups, LLAMUX_MAX_GROUPS);
+    for (std::uint32_t i = 0; i < n_groups; i++) {
+        if (snapshot.groups[i].signals.cgroup_id == cgroup_id) {
+            return &snapshot.groups[i];
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace llamux

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See process.hpp.
+#include "kernel/process.hpp"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+namespace llamux {
+namespace {
+
+std::uint64_t now_ns(clockid_t clock) {
+    timespec now{};
+    ::clock_gettime(clock, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * kNsPerSecond +
+           static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+volatile sig_atomic_t last_signal = 0;
+int wake_fd = -1;
+
+// Async-signal-safe: one store and one write(2).
+void on_signal(int signal) {
+    const int saved_errno = errno;
+    last_signal = signal;
+    const std::uint64_t one = 1;
+    (void)!::write(wake_fd, &one, sizeof(one));
+    errno = saved_errno;
+}
+
+struct Capability {
+    int number;
+    const char* name;
+};
+
+// What each is for is in docs/AGENT.md. The three of BPF are one where
+// CAP_SYS_ADMIN is held, but the kernel wants them by name otherwise.
+constexpr std::array<Capability, 4> kNeeded = {{
+    {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+    {CAP_BPF, "CAP_BPF"},
+    {CAP_PERFMON, "CAP_PERFMON"},
+    {CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE"},
+}};
+
+}  // namespace
+
+std::uint64_t SystemClock::boot_ns() {
+    return now_ns(CLOCK_BOOTTIME);
+}
+
+std::uint64_t SystemClock::wall_ns() {
+    return now_ns(CLOCK_REALTIME);
+}
+
+Result<StopSignals> StopSignals::catch_all() {
+    Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!fd.is_open()) {
+        return errno_error(errno, "eventfd");
+    }
+    wake_fd = fd.get();
+    struct sigaction action {};
+    action.sa_handler = on_signal;  // no SA_RESTART: waits shall end
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        if (::sigaction(signal, &action, nullptr) != 0) {
+            return errno_error(errno, "sigaction");
+        }
+    }
+    return StopSignals(std::move(fd));
+}
+
+int StopSignals::wait(std::chrono::milliseconds timeout) {
+    pollfd event{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    // An interrupted wait was interrupted by what it waits for.
+    (void)::poll(&event, 1, static_cast<int>(timeout.count()));
+    return last_signal;
+}
+
+Result<Fd> claim_service(const std::string& state_directory) {
+    if (Status made = make_directories(state_directory, 0700); !made) {
+        return made.error();
+    }
+    Result<Fd> lock =
+        open_at(AT_FDCWD, state_directory + "/service.lock", O_RDONLY | O_CREAT, 0600);
+    if (lock && ::flock(lock->get(), LOCK_EX | LOCK_NB) != 0) {
+        return Error{errno, "another llamux-agent runs on " + state_directory};
+    }
+    return lock;
+}
+
+bool service_is_running(const std::string& state_directory) {
+    const Result<Fd> lock = open_at(AT_FDCWD, state_directory + "/service.lock", O_RDONLY);
+    return lock && ::flock(lock->get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+void notify_service_manager(const std::string& state) {
+    sd_notify(0, state.c_str());
+}
+
+std::chrono::milliseconds watchdog_interval() {
+    std::uint64_t us = 0;
+    if (sd_watchdog_enabled(0, &us) <= 0) {
+        return std::chrono::milliseconds(0);
+    }
+    return std::chrono::milliseconds(us / 2000);
+}
+
+bool started_by_systemd() {
+    return std::getenv("INVOCATION_ID") != nullptr;
+}
+
+std::vector<std::string> missing_capabilities(const ProcFs& proc) {
+    const std::uint64_t held = proc.effective_capabilities();
+    std::vector<std::string> missing;
+    for (const Capability& capability : kNeeded) {
+        if (!(held >> capability.number & 1)) {
+            missing.emplace_back(capability.name);
+        }
+    }
+    return missing;
+}
+
+Status set_nice(int nice) {
+    if (::setpriority(PRIO_PROCESS, 0, nice) != 0) {
+        return errno_error(errno, "nice " + std::to_string(nice));
+    }
+    return {};
+}
+
+Result<std::string> enter_own_cgroup(const std::string& cgroup_root, const ProcFs& proc) {
+    if (started_by_systemd()) {
+        return proc.own_cgroup();
+    }
+    if (!path_exists(cgroup_root + "/cgroup.controllers")) {
+        return Error{ENOENT, cgroup_root + " is no cgroup v2 tree"};
+    }
+    const std::string path = "/llamux-agent";
+    const std::string directory = cgroup_root + path;
+    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) {
+        return errno_error(errno, directory);
+    }
+    if (Status moved = write_text_at(AT_FDCWD, directory + "/cgroup.procs", "0"); !moved) {
+        return moved.error();
+    }
+    return path;
+}
+
+}  // namespace llamux

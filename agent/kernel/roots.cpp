@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See roots.hpp.
+#include "kernel/roots.hpp"
+
+#include "llamux/telemetry.h"
+#include "uapi/llamux.h"
+
+namespace llamux {
+
+Roots Roots::of_this_machine() {
+    return Roots{
+        .cgroup = "/sys/fs/cgroup",
+        .proc = "/proc",
+        .sys = "/sys",
+        .bpf_pin = LLAMUX_BPFFS_DIR,
+        .device = LLAMUX_DEVICE,
+        .state = "/var/lib/llamux",
+        .config = "/etc/llamux/agent.json",
+    };
+}
+
+Roots Roots::below(const std::string& directory) {
+    return Roots{
+        .cgroup = directory + "/cgroup",
+        .proc = directory + "/proc",
+        .sys = directory + "/sys",
+        .bpf_pin = directory + "/bpf",
+        .device = directory + "/llamux",
+        .state = directory + "/state",
+        .config = directory + "/agent.json",
+    };
+}
+
+}  // namespace llamux

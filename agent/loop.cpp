@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See loop.hpp. Read tick(), watch() and measure() first.
+#include "loop.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "advise/advise.hpp"
+#include "apply/apply.hpp"
+#include "validate/policy.hpp"
+#include "verify/verify.hpp"
+
+namespace llamux {
+namespace {
+
+constexpr std::uint64_t kFirstBackoffNs = 1 * kNsPerSecond;
+constexpr std::uint64_t kLongestBackoffNs = 60 * kNsPerSecond;
+constexpr std::uint64_t kReviewEveryNs = 60 * kNsPerSecond;
+
+Event make_event(EventType type, std::string text) {
+    return Event{type, std::move(text), {}, {}};
+}
+
+std::string change_text(const Plan& plan) {
+    return knob_name(plan.target) + " " + format_value(plan.target.kind, plan.value_old) + " -> " +
+           format_value(plan.target.kind, plan.value_new);
+}
+
+std::string candidate_text(const Candidate& candidate) {
+    const KnobTarget target{static_cast<llamux_action_kind>(candidate.kind), candidate.cgroup_path,
+                            candidate.cgroup_id};
+    return knob_name(target) + " " + format_value(target.kind, candidate.value_old) + " -> " +
+           format_value(target.kind, candidate.value_new);
+}
+
+std::string fact_text(const Fact& fact) {
+    std::string text(cause_words(fact.cause));
+    if (!fact.victim_path.empty()) {
+        text += ", " + fact.victim_path + " suffers";
+    }
+    if (!fact.culprit_path.empty()) {
+        text += ", " + fact.culprit_path + " causes it";
+    }
+    return text;
+}
+
+EventType event_of(EntryType state) {
+    switch (state) {
+        case EntryType::kKept:
+            return EventType::kKept;
+        case EntryType::kUndone:
+            return EventType::kUndone;
+        case EntryType::kFrozen:
+            return EventType::kFrozen;
+        case EntryType::kGone:
+            return EventType::kGone;
+        case EntryType::kPlanned:
+        case EntryType::kWritten:
+        case EntryType::kUndoing:
+            return EventType::kApplied;
+        case EntryType::kFailed:
+            break;
+    }
+    return EventType::kFailed;
+}
+
+}  // namespace
+
+Loop::Loop(LoopParts parts, Config config) : parts_(std::move(parts)), config_(std::move(config)) {}
+
+TickReport Loop::start() {
+    TickReport report;
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return report;
+    }
+    for (const std::string& damage : journal->damage()) {
+        report.events.push_back(make_event(EventType::kFailed, "journal damaged, " + damage));
+    }
+    report_accounting(account_for_all(*journal, parts_.knobs, parts_.is_alive, parts_.listener),
+                      report);
+    reviewed_ns_ = parts_.clock.boot_ns();
+    return report;
+}
+
+TickReport Loop::tick() {
+    TickReport report;
+    const Result<Sensed> sensed = parts_.sense.read();
+    if (!sensed) {
+        degrade(sensed.error().message, report);
+    } else if (ensure_device(report)) {
+        if (!sensed->has_pressure && !told_no_pressure_) {
+            told_no_pressure_ = true;
+            report.events.push_back(make_event(
+                EventType::kTrouble,
+                "no pressure information (PSI is off: boot with psi=1); judging without it"));
+        }
+        if (state_ == LoopState::kWatching) {
+            watch(*sensed, report);
+        } else {
+            measure(*sensed, report);
+        }
+    }
+    if (state_ != LoopState::kWatching && degraded_) {
+        TickReport abandoned = abandon("the effect can no longer be measured");
+        std::move(abandoned.events.begin(), abandoned.events.end(),
+                  std::back_inserter(report.events));
+    }
+    review_kept(report);
+    report.next = next_delay();
+    return report;
+}
+
+TickReport Loop::stop() {
+    TickReport report = abandon("the service stopped while it was measured");
+    if (config_.on_exit == OnExit::kKeep) {
+        return report;
+    }
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return report;
+    }
+    report_accounting(
+        undo_all("the service stopped", *journal, parts_.knobs, parts_.is_alive, parts_.listener),
+        report);
+    return report;
+}
+
+void Loop::begin_change(const Candidate& candidate, const Fact& fact) {
+    candidate_ = candidate;
+    fact_ = fact;
+    by_person_ = true;
+    before_.clear();
+    after_.clear();
+    change_ = 0;
+    state_ = LoopState::kBaseline;
+}
+
+TickReport Loop::abandon(const std::string& why) {
+    TickReport report;
+    if (change_ != 0) {
+        Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+        if (!journal) {
+            degrade(journal.error().message, report);
+        } else if (const Change* change = find_change(journal->changes(), change_);
+                   change && change->unfinished()) {
+            report_change(undo_change(change_, why, {}, *journal, parts_.knobs, parts_.listener),
+                          report);
+        }
+    }
+    finish();
+    return report;
+}
+
+// ---- device ---------------------------------------------------------------
+
+bool Loop::ensure_device(TickReport& report) {
+    if (device_) {
+        return true;
+    }
+    const std::uint64_t now = parts_.clock.boot_ns();
+    if (now < retry_device_ns_) {
+        return false;
+    }
+    Result<std::unique_ptr<Device>> opened = parts_.open_device();
+    if (!opened) {
+        lose_device(opened.error(), report);
+        return false;
+    }
+    device_ = std::move(*opened);
+    return true;
+}
+
+void Loop::lose_device(const Error& error, TickReport& report) {
+    device_.reset();
+    device_backoff_ns_ = device_backoff_ns_ == 0
+                             ? kFirstBackoffNs
+                             : std::min(device_backoff_ns_ * 2, kLongestBackoffNs);
+    retry_device_ns_ = parts_.clock.boot_ns() + device_backoff_ns_;
+    degrade(error.message, report);
+}
+
+void Loop::degrade(const std::string& text, TickReport& report) {
+    if (!degraded_ || degraded_text_ != text) {
+        report.events.push_back(make_event(EventType::kDegraded, text + "; watching only"));
+    }
+    degraded_ = true;
+    degraded_text_ = text;
+    // Advice from before is not repeated as if it were new.
+    situation_ = 0;
+    last_suggestion_id_.clear();
+}
+
+// ---- watching -------------------------------------------------------------
+
+void Loop::watch(const Sensed& sensed, TickReport& report) {
+    // The rules are cheap; the model is asked only about something new.
+    Result<Advice> detected = device_->advise(sensed.signals.get(), LLAMUX_ADVISE_RULES_ONLY);
+    if (!detected) {
+        if (detected.error().code != EINTR) {
+            lose_device(detected.error(), report);
+        }
+        return;
+    }
+    device_backoff_ns_ = 0;
+    if (degraded_) {
+        degraded_ = false;
+        report.events.push_back(make_event(EventType::kRecovered, "the module answers"));
+    }
+    report.snapshot = detected->snapshot;
+    snapshot_ = detected->snapshot;
+    if (detected->answer.n_facts == 0) {
+        if (in_trouble_) {
+            report.events.push_back(make_event(EventType::kHealthy, "nothing is wrong any more"));
+        }
+        in_trouble_ = false;
+        situation_ = 0;
+        last_suggestion_id_.clear();
+        last_refusal_.clear();
+        return;
+    }
+    const std::uint64_t situation = situation_of(detected->answer);
+    const std::uint64_t now = parts_.clock.boot_ns();
+    if (in_trouble_ && situation == situation_ &&
+        now < asked_ns_ + config_.ask_again_seconds * kNsPerSecond) {
+        return;
+    }
+    in_trouble_ = true;
+    situation_ = situation;
+    asked_ns_ = now;
+    Result<Suggestion> suggestion = ask_model(sensed, report);
+    if (suggestion) {
+        consider(*suggestion, sensed, report);
+    }
+}
+
+Result<Suggestion> Loop::ask_model(const Sensed& sensed, TickReport& report) {
+    Result<Advice> ranked = device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT);
+    if (!ranked) {
+        if (ranked.error().code != EINTR) {
+            lose_device(ranked.error(), report);
+        }
+        return ranked.error();
+    }
+    Result<Suggestion> suggestion = make_suggestion(*ranked, sensed.tree, parts_.clock);
+    if (!suggestion) {
+        lose_device(suggestion.error(), report);
+    }
+    return suggestion;
+}
+
+void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickReport& report) {
+    const Candidate* change = suggestion.change();
+    if (!change) {
+        if (last_suggestion_id_ != "none") {
+            last_suggestion_id_ = "none";
+            report.events.push_back(
+                make_event(EventType::kTrouble,
+                           fact_text(fact_of(suggestion, Candidate{})) + "; no change is better"));
+        }
+        return;
+    }
+    const Fact fact = fact_of(suggestion, *change);
+    if (suggestion.id != last_suggestion_id_) {
+        last_suggestion_id_ = suggestion.id;
+        Event event = make_event(EventType::kSuggestion,
+                                 suggestion.id + ": " + candidate_text(*change) + " (" +
+                                     fact_text(fact) + "; ranked by " +
+                                     std::string(ranked_by_word(suggestion.ranked_by)) + ")");
+        event.suggestion = suggestion;
+        report.events.push_back(std::move(event));
+    }
+    if (Status saved = parts_.store.save(suggestion); !saved) {
+        degrade(saved.error().message, report);
+        return;
+    }
+    if (!config_.policy.apply) {
+        return;
+    }
+    // Asked once before measuring, so that what is refused costs nothing, and
+    // again just before the write.
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kShared);
+    const KnobTarget target{static_cast<llamux_action_kind>(change->kind), change->cgroup_path,
+                            change->cgroup_id};
+    const Result<Settings> present = parts_.knobs.read(target);
+    if (!journal || !present) {
+        const Error& error = !journal ? journal.error() : present.error();
+        report_refusal(suggestion.id, candidate_text(*change),
+                       Refusal{RefusalReason::kValueUnknown, error.message}, report);
+        return;
+    }
+    const CgroupNode* node = sensed.tree.find(change->cgroup_id);
+    const PolicyInput input{.snapshot = *snapshot_,
+                            .present = *present,
+                            .n_siblings = node ? node->n_siblings : 0,
+                            .changes = journal->changes(),
+                            .boot_id = journal->writer().boot_id,
+                            .now_boot_ns = parts_.clock.boot_ns(),
+                            .by_person = false};
+    const Decision decision = Policy(config_.policy).decide(*change, fact, input);
+    if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
+        report_refusal(suggestion.id, candidate_text(*change), *refusal, report);
+        return;
+    }
+    begin_change(*change, fact);
+    by_person_ = false;
+    report.events.push_back(
+        make_event(EventType::kMeasuring, suggestion.id + ": measuring before the change"));
+}
+
+// ---- the change under way -------------------------------------------------
+
+void Loop::measure(const Sensed& sensed, TickReport& report) {
+    Result<SnapshotPtr> snapshot = device_->snapshot(sensed.signals.get());
+    if (!snapshot) {
+        if (snapshot.error().code != EINTR) {
+            lose_device(snapshot.error(), report);
+        }
+        return;
+    }
+    report.snapshot = *snapshot;
+    snapshot_ = *snapshot;
+    const Window window = window_of(**snapshot);
+    if (window.length_ns == 0) {
+        return;  // a session's first reading
+    }
+    switch (state_) {
+        case LoopState::kBaseline:
+            // The first window began before the measuring did: longer, and
+            // under the model's own load.
+            before_.push_back(window);
+            if (before_.size() > config_.measure.windows) {
+                before_.erase(before_.begin());
+                apply(sensed, report);
+            }
+            break;
+        case LoopState::kSettling:
+            if (parts_.clock.boot_ns() >= settled_ns_) {
+                state_ = LoopState::kMeasuring;
+            }
+            break;
+        case LoopState::kMeasuring:
+            after_.push_back(window);
+            judge_effect(report);
+            break;
+        case LoopState::kWatching:
+            break;
+    }
+}
+
+void Loop::apply(const Sensed& sensed, TickReport& report) {
+    const std::string id = suggestion_id(candidate_);
+    const auto refuse = [&](const Refusal& refusal) {
+        report_refusal(id, candidate_text(candidate_), refusal, report);
+        finish();
+    };
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return;
+    }
+    if (!journal->damage().empty()) {
+        degrade("the journal in " + parts_.journal.directory() + " is damaged (" +
+                    journal->damage().front() + "): look at it and move it away",
+                report);
+        return;
+    }
+    const KnobTarget target{static_cast<llamux_action_kind>(candidate_.kind),
+                            candidate_.cgroup_path, candidate_.cgroup_id};
+    const Result<Settings> present = parts_.knobs.read(target);
+    if (!present) {
+        return refuse(Refusal{means_gone(present.error()) ? RefusalReason::kGroupUnknown
+                                                          : RefusalReason::kValueUnknown,
+                              present.error().message});
+    }
+    const CgroupNode* node = sensed.tree.find(candidate_.cgroup_id);
+    const std::uint64_t now = parts_.clock.boot_ns();
+    const PolicyInput input{.snapshot = *snapshot_,
+                            .present = *present,
+                            .n_siblings = node ? node->n_siblings : 0,
+                            .changes = journal->changes(),
+                            .boot_id = journal->writer().boot_id,
+                            .now_boot_ns = now,
+                            .by_person = by_person_};
+    const Decision decision = Policy(config_.policy).decide(candidate_, fact_, input);
+    if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
+        return refuse(*refusal);
+    }
+    const MeasureLimits& measure = config_.measure;
+    // Twice what measuring takes: a stuck loop does not leave a change unjudged.
+    const std::uint64_t deadline_ns =
+        now + 2'000'000ull * (measure.settle_ms + (measure.windows + 1) * measure.window_ms);
+    const Result<Change> change = apply_action(std::get<Action>(decision), deadline_ns, *journal,
+                                               parts_.knobs, parts_.listener);
+    report_change(change, report);
+    if (!change || change->state != EntryType::kWritten) {
+        return finish();
+    }
+    change_ = change->number;
+    deadline_ns_ = deadline_ns;
+    settled_ns_ = parts_.clock.boot_ns() + measure.settle_ms * 1'000'000ull;
+    state_ = LoopState::kSettling;
+}
+
+void Loop::judge_effect(TickReport& report) {
+    const bool complete = after_.size() >= config_.measure.windows;
+    const bool overdue = parts_.clock.boot_ns() > deadline_ns_;
+    if (after_.size() < kMinWindows && !overdue) {
+        return;
+    }
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return;
+    }
+    const Change* change = find_change(journal->changes(), change_);
+    if (!change || !change->unfinished()) {
+        return finish();  // somebody rolled it back meanwhile
+    }
+    const Effect effect = judge(change->plan, before_, after_, config_.measure);
+    if (!complete && !overdue && effect.verdict != Verdict::kWorse) {
+        return;
+    }
+    if (effect.verdict == Verdict::kImproved) {
+        report_change(keep_change(change_, effect.why, effect, *journal, parts_.listener), report);
+    } else {
+        const std::string word = effect.verdict == Verdict::kWorse ? "worse: " : "no effect: ";
+        report_change(undo_change(change_, word + effect.why, effect, *journal, parts_.knobs,
+                                  parts_.listener),
+                      report);
+    }
+    finish();
+}
+
+void Loop::finish() {
+    state_ = LoopState::kWatching;
+    change_ = 0;
+    by_person_ = false;
+    before_.clear();
+    after_.clear();
+    // What is seen next is seen with new eyes.
+    situation_ = 0;
+}
+
+void Loop::review_kept(TickReport& report) {
+    const std::uint64_t now = parts_.clock.boot_ns();
+    if (state_ != LoopState::kWatching || now < reviewed_ns_ + kReviewEveryNs) {
+        return;
+    }
+    reviewed_ns_ = now;
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        return degrade(journal.error().message, report);
+    }
+    Accounting accounting =
+        account_for_all(*journal, parts_.knobs, parts_.is_alive, parts_.listener);
+    accounting.still_kept.clear();  // said at the start
+    report_accounting(accounting, report);
+}
+
+// ---- reports --------------------------------------------------------------
+
+void Loop::report_refusal(const std::string& id, const std::string& knob, const Refusal& refusal,
+                          TickReport& report) {
+    const std::string key = id + std::string(refusal_name(refusal.reason));
+    if (key == last_refusal_) {
+        return;
+    }
+    last_refusal_ = key;
+    report.events.push_back(
+        make_event(EventType::kRefused, id + ": " + knob + " refused: " + refusal.text()));
+}
+
+void Loop::report_change(const Result<Change>& change, TickReport& report) {
+    if (!change) {
+        report.events.push_back(make_event(EventType::kFailed, change.error().message));
+        return;
+    }
+    Event event =
+        make_event(event_of(change->state), "change " + std::to_string(change->number) + ": " +
+                                                change_text(change->plan) +
+                                                (change->why.empty() ? "" : ": " + change->why));
+    event.change = *change;
+    report.events.push_back(std::move(event));
+}
+
+void Loop::report_accounting(const Accounting& accounting, TickReport& report) {
+    for (const Change& change : accounting.closed) {
+        report_change(change, report);
+    }
+    for (const Change& change : accounting.still_kept) {
+        report_change(change, report);
+    }
+    for (const std::string& error : accounting.errors) {
+        report.events.push_back(make_event(EventType::kFailed, "could not undo " + error));
+    }
+}
+
+std::chrono::milliseconds Loop::next_delay() const {
+    return std::chrono::milliseconds(state_ == LoopState::kWatching ? config_.interval_ms
+                                                                    : config_.measure.window_ms);
+}
+
+}  // namespace llamux

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The way of the data on one page: sense, advise, validate, apply, verify,
+// keep or undo. A tick does one step of it and says when it wants the next.
+// Does no I/O of its own: device, files, journal and clock are injected, so
+// that a test is deterministic. The journal is the only state that matters;
+// what is kept here may be lost at any moment.
+//
+//   watching --advice allowed--> baseline --windows--> (apply) --> settling
+//      ^                                                              |
+//      +------------- kept, undone, refused, failed <-- measuring <---+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config.hpp"
+#include "core/change.hpp"
+#include "core/clock.hpp"
+#include "core/refusal.hpp"
+#include "core/steps.hpp"
+#include "core/suggestion.hpp"
+#include "core/window.hpp"
+#include "kernel/journal.hpp"
+#include "kernel/knobs.hpp"
+#include "kernel/llamux_device.hpp"
+#include "kernel/suggestion_store.hpp"
+#include "rollback/rollback.hpp"
+#include "sense/sense.hpp"
+
+namespace llamux {
+
+// Something worth a line in the log. Each is reported once, not every tick.
+enum class EventType {
+    kHealthy,     // trouble is over
+    kTrouble,     // facts, but no change to suggest
+    kSuggestion,  // a change is suggested
+    kRefused,     // the policy says no
+    kMeasuring,   // the windows before a change begin
+    kApplied,     // written and read back
+    kKept,
+    kUndone,
+    kFailed,    // could not be written; old value in force
+    kFrozen,    // someone else changed it: left
+    kGone,      // nothing left to undo
+    kDegraded,  // device, sensing or journal does not work: watching only
+    kRecovered,
+};
+
+struct Event {
+    EventType type;
+    std::string text;  // one line
+    std::optional<Suggestion> suggestion;
+    std::optional<Change> change;
+};
+
+enum class LoopState { kWatching, kBaseline, kSettling, kMeasuring };
+
+struct TickReport {
+    std::vector<Event> events;
+    std::chrono::milliseconds next{0};  // wait this long before the next tick
+    SnapshotPtr snapshot;               // of this tick; may be null
+};
+
+using OpenDevice = std::function<Result<std::unique_ptr<Device>>()>;
+
+// Not owned; all outlive the loop.
+struct LoopParts {
+    Sense& sense;
+    const Knobs& knobs;
+    const Journal& journal;
+    const SuggestionStore& store;
+    Clock& clock;
+    OpenDevice open_device;  // also binds the telemetry maps
+    std::function<bool(const Owner&)> is_alive;
+    StepListener listener;  // may be empty
+};
+
+class Loop {
+  public:
+    Loop(LoopParts parts, Config config);
+
+    // Brings journal and machine in line; before the first tick.
+    TickReport start();
+    TickReport tick();
+    // Undoes the change under way, and the kept ones if the configuration
+    // says so. No tick after it.
+    TickReport stop();
+
+    // Measures and applies this candidate, asked for by a person: tick until
+    // state() is kWatching again. The loop must be watching.
+    void begin_change(const Candidate& candidate, const Fact& fact);
+    // Gives up the change under way; undoes it if it was written.
+    TickReport abandon(const std::string& why);
+
+    LoopState state() const { return state_; }
+    bool degraded() const { return degraded_; }
+
+  private:
+    bool ensure_device(TickReport& report);
+    void lose_device(const Error& error, TickReport& report);
+    void watch(const Sensed& sensed, TickReport& report);
+    void consider(const Suggestion& suggestion, const Sensed& sensed, TickReport& report);
+    void measure(const Sensed& sensed, TickReport& report);
+    void apply(const Sensed& sensed, TickReport& report);
+    void judge_effect(TickReport& report);
+    void finish();
+    void review_kept(TickReport& report);
+
+    Result<Suggestion> ask_model(const Sensed& sensed, TickReport& report);
+    void report_refusal(const std::string& id, const std::string& knob, const Refusal& refusal,
+                        TickReport& report);
+    void report_change(const Result<Change>& change, TickReport& report);
+    void report_accounting(const Accounting& accounting, TickReport& report);
+    void degrade(const std::string& text, TickReport& report);
+    std::chrono::milliseconds next_delay() const;
+
+    LoopParts parts_;
+    Config config_;
+    LoopState state_ = LoopState::kWatching;
+
+    std::unique_ptr<Device> device_;
+    std::uint64_t retry_device_ns_ = 0;
+    std::uint64_t device_backoff_ns_ = 0;
+    bool degraded_ = false;
+    std::string degraded_text_;
+    bool told_no_pressure_ = false;
+
+    // Watching: what was said last, so that it is said once.
+    bool in_trouble_ = false;
+    std::uint64_t situation_ = 0;
+    std::uint64_t asked_ns_ = 0;
+    std::string last_suggestion_id_;
+    std::string last_refusal_;
+    std::uint64_t reviewed_ns_ = 0;
+
+    // The change under way.
+    Candidate candidate_;
+    Fact fact_;
+    bool by_person_ = false;
+    SnapshotPtr snapshot_;
+    std::vector<Window> before_;
+    std::vector<Window> after_;
+    std::uint64_t change_ = 0;
+    std::uint64_t settled_ns_ = 0;
+    std::uint64_t deadline_ns_ = 0;
+};
+
+}  // namespace llamux

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See rollback.hpp.
+#include "rollback/rollback.hpp"
+
+#include <cerrno>
+
+#include "kernel/cgroup_fs.hpp"
+
+namespace llamux {
+namespace {
+
+void reach(const StepListener& listener, Step step) {
+    if (listener) {
+        listener(step);
+    }
+}
+
+Result<Change> close(const Change& change, EntryType type, const std::string& why, Settings found,
+                     const std::optional<Effect>& effect, LockedJournal& journal) {
+    Entry entry;
+    entry.type = type;
+    entry.change = change.number;
+    entry.why = why;
+    entry.found = std::move(found);
+    entry.effect = effect;
+    const Result<Entry> appended = journal.append(std::move(entry));
+    if (!appended) {
+        return appended.error();
+    }
+    return *find_change(journal.changes(), change.number);
+}
+
+bool is_of_this_boot(const Change& change, const LockedJournal& journal) {
+    return change.boot_id == journal.writer().boot_id;
+}
+
+// @change is a copy: the journal's list moves as entries are added.
+Result<Change> restore(const Change change, const std::string& why, LockedJournal& journal,
+                       const Knobs& knobs, const StepListener& listener) {
+    const Plan& plan = change.plan;
+    const Result<Settings> present = knobs.read(plan.target);
+    if (!present) {
+        if (means_gone(present.error())) {
+            return close(change, EntryType::kGone, present.error().message, {}, {}, journal);
+        }
+        return present.error();
+    }
+    const Holder holder =
+        holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *present);
+    if (holder == Holder::kSomeoneElse) {
+        return close(change, EntryType::kFrozen, "changed by someone else: left", *present, {},
+                     journal);
+    }
+    if (holder == Holder::kOld) {
+        const std::string already =
+            change.written ? "the old value was back already" : "it was never written";
+        return close(change, EntryType::kUndone, why + "; " + already, *present, {}, journal);
+    }
+    const Status written =
+        knobs.write(plan.target, plan.old_settings, [&] { reach(listener, Step::kPartWritten); });
+    if (!written) {
+        if (means_gone(written.error())) {
+            return close(change, EntryType::kGone, written.error().message, {}, {}, journal);
+        }
+        return written.error();
+    }
+    reach(listener, Step::kRestored);
+    const Result<Settings> found = knobs.read(plan.target);
+    if (!found ||
+        holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *found) != Holder::kOld) {
+        return Error{EIO, knob_name(plan.target) + ": wrote the old value, but found " +
+                              (found ? to_text(*found) : found.error().message)};
+    }
+    return close(change, EntryType::kUndone, why, *found, {}, journal);
+}
+
+}  // namespace
+
+Result<Change> undo_change(std::uint64_t number, const std::string& why,
+                           const std::optional<Effect>& effect, LockedJournal& journal,
+                           const Knobs& knobs, const StepListener& listener) {
+    const Change* found = find_change(journal.changes(), number);
+    if (!found || !found->in_force()) {
+        return Error{ENOENT, "change " + std::to_string(number) + " is not in force"};
+    }
+    const Change change = *found;
+    if (!is_of_this_boot(change, journal)) {
+        return close(change, EntryType::kGone, "gone with the boot", {}, effect, journal);
+    }
+    if (!change.plan.reversible) {
+        return close(change, EntryType::kGone, why + "; it can not be taken back", {}, effect,
+                     journal);
+    }
+    if (change.state != EntryType::kUndoing) {
+        if (Result<Change> marked = close(change, EntryType::kUndoing, why, {}, effect, journal);
+            !marked) {
+            return marked.error();
+        }
+    }
+    reach(listener, Step::kUndoRecorded);
+    Result<Change> restored = restore(change, why, journal, knobs, listener);
+    reach(listener, Step::kClosed);
+    return restored;
+}
+
+Result<Change> keep_change(std::uint64_t number, const std::string& why, const Effect& effect,
+                           LockedJournal& journal, const StepListener& listener) {
+    const Change* found = find_change(journal.changes(), number);
+    if (!found || !found->unfinished()) {
+        return Error{ENOENT, "change " + std::to_string(number) + " is not being measured"};
+    }
+    Result<Change> kept = close(*found, EntryType::kKept, why, {}, effect, journal);
+    reach(listener, Step::kClosed);
+    return kept;
+}
+
+Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
+                           const std::function<bool(const Owner&)>& is_alive,
+                           const StepListener& listener) {
+    Accounting accounting;
+    const std::vector<Change> changes = journal.changes();
+    for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
+        if (!change->in_force()) {
+            continue;
+        }
+        const bool is_here = is_of_this_boot(*change, journal);
+        if (is_here && change->unfinished() && change->owner != journal.writer().owner &&
+            is_alive(change->owner)) {
+            accounting.left_alone.push_back(*change);
+            continue;
+        }
+        if (is_here && change->kept()) {
+            const Result<Settings> present = knobs.read(change->plan.target);
+            if (!present && !means_gone(present.error())) {
+                accounting.errors.push_back(present.error().message);
+                continue;
+            }
+            if (present && holder_of(change->plan.target.kind, change->plan.old_settings,
+                                     change->plan.new_settings, *present) == Holder::kOurs) {
+                accounting.still_kept.push_back(*change);
+                continue;
+            }
+        }
+        Result<Change> closed =
+            undo_change(change->number,
+                        change->kept() ? "it is no longer in force"
+                                       : "it was not finished when the agent stopped",
+                        {}, journal, knobs, listener);
+        if (closed) {
+            accounting.closed.push_back(std::move(*closed));
+        } else {
+            accounting.errors.push_back(knob_name(change->plan.target) + ": " +
+                                        closed.error().message);
+        }
+    }
+    return accounting;
+}
+
+Accounting undo_all(const std::string& why, LockedJournal& journal, const Knobs& knobs,
+                    const std::function<bool(const Owner&)>& is_alive,
+                    const StepListener& listener) {
+    Accounting accounting;
+    const std::vector<Change> changes = journal.changes();
+    for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
+        if (!change->in_force()) {
+            continue;
+        }
+        if (change->unfinished() && change->owner != journal.writer().owner &&
+            is_alive(change->owner)) {
+            accounting.left_alone.push_back(*change);
+            continue;
+        }
+        Result<Change> closed = undo_change(change->number, why, {}, journal, knobs, listener);
+        if (closed) {
+            accounting.closed.push_back(std::move(*closed));
+        } else {
+            accounting.errors.push_back(knob_name(change->plan.target) + ": " +
+                                        closed.error().message);
+        }
+    }
+    return accounting;
+}
+
+}  // namespace llamux

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See service.hpp.
+#include "service.hpp"
+
+#include <cerrno>
+
+namespace llamux {
+
+Service::Service(const Roots& roots, Config config, StepListener listener, std::string boot_id)
+    : roots_(roots),
+      config_(std::move(config)),
+      listener_(std::move(listener)),
+      proc_(roots),
+      cgroups_(roots.cgroup),
+      knobs_(cgroups_, proc_),
+      sense_(cgroups_, proc_, config_.groups),
+      store_(roots.state),
+      journal_(std::make_unique<Journal>(
+          roots.state, JournalWriter{std::move(boot_id), proc_.this_process()}, clock_)) {}
+
+Result<std::unique_ptr<Service>> Service::make(const Roots& roots, Config config,
+                                               StepListener listener) {
+    Result<std::string> boot_id = ProcFs(roots).boot_id();
+    if (!boot_id) {
+        return boot_id.error().in("which boot this is");
+    }
+    return std::unique_ptr<Service>(
+        new Service(roots, std::move(config), std::move(listener), std::move(*boot_id)));
+}
+
+Status Service::start_telemetry() {
+    BpfOptions options;
+    options.pin_directory = roots_.bpf_pin;
+    options.kernel_btf = roots_.sys + "/kernel/btf/vmlinux";
+    Result<BpfSource> source = BpfSource::ensure(options);
+    if (!source) {
+        return source.error();
+    }
+    telemetry_ = std::make_unique<BpfSource>(std::move(*source));
+    return {};
+}
+
+Status Service::stop_telemetry() {
+    telemetry_.reset();
+    return BpfSource::unload(roots_.bpf_pin);
+}
+
+Result<std::unique_ptr<Device>> Service::open_device() {
+    Result<std::unique_ptr<Device>> device = LlamuxDevice::open(roots_.device);
+    if (!device) {
+        return device;
+    }
+    if (telemetry_) {
+        Status bound = (*device)->bind_maps(telemetry_->cgroups_fd(), telemetry_->system_fd());
+        if (!bound) {
+            return bound.error();
+        }
+    }
+    if (!config_.model.empty()) {
+        const Result<llamux_model_info> model = (*device)->model_info();
+        if (!model && model.error().code == ENODATA) {
+            if (Status loaded = (*device)->load_model(config_.model); !loaded) {
+                return loaded.error();
+            }
+        }
+    }
+    return device;
+}
+
+Loop Service::make_loop() {
+    LoopParts parts{
+        .sense = sense_,
+        .knobs = knobs_,
+        .journal = *journal_,
+        .store = store_,
+        .clock = clock_,
+        .open_device = [this] { return open_device(); },
+        .is_alive = [this](const Owner& owner) { return proc_.is_alive(owner); },
+        .listener = listener_,
+    };
+    return Loop(std::move(parts), config_);
+}
+
+}  // namespace llamux

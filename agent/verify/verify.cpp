@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See verify.hpp for the test and its sources.
+#include "verify/verify.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+namespace llamux {
+namespace {
+
+constexpr double kMedianError = 1.2533 * 1.4826;
+constexpr double kSevereRisePermille = 100;
+
+double median(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const std::size_t middle = values.size() / 2;
+    return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+struct Sample {
+    std::size_t n = 0;
+    double median = 0;
+    double error = 0;  // standard error of the median
+};
+
+std::optional<Sample> sample_of(const std::vector<Window>& windows, std::uint64_t cgroup_id,
+                                Metric metric) {
+    std::vector<double> values;
+    for (const Window& window : windows) {
+        const Readings* readings = window.find(cgroup_id);
+        if (readings && readings->of(metric)) {
+            values.push_back(*readings->of(metric));
+        }
+    }
+    if (values.size() < kMinWindows) {
+        return std::nullopt;
+    }
+    Sample sample;
+    sample.n = values.size();
+    sample.median = median(values);
+    for (double& value : values) {
+        value = std::abs(value - sample.median);
+    }
+    sample.error = kMedianError * median(values) / std::sqrt(static_cast<double>(sample.n));
+    return sample;
+}
+
+struct Comparison {
+    Sample before;
+    Sample after;
+    double margin = 0;
+
+    double rise() const { return after.median - before.median; }
+};
+
+std::optional<Comparison> compare(const std::vector<Window>& before,
+                                  const std::vector<Window>& after, std::uint64_t cgroup_id,
+                                  Metric metric, double minimum_effect) {
+    const auto sample_before = sample_of(before, cgroup_id, metric);
+    const auto sample_after = sample_of(after, cgroup_id, metric);
+    if (!sample_before || !sample_after) {
+        return std::nullopt;
+    }
+    Comparison comparison{*sample_before, *sample_after, 0};
+    comparison.margin = std::max({metric_row(metric).floor, minimum_effect * sample_before->median,
+                                  2 * std::hypot(sample_before->error, sample_after->error)});
+    return comparison;
+}
+
+std::string number_text(double value) {
+    char text[32];
+    std::snprintf(text, sizeof(text), value < 10 ? "%.1f" : "%.0f", value);
+    return text;
+}
+
+Effect make_effect(Verdict verdict, Metric metric, std::uint64_t cgroup_id,
+                   const Comparison& comparison, const char* ending) {
+    Effect effect;
+    effect.verdict = verdict;
+    effect.metric = metric;
+    effect.cgroup_id = cgroup_id;
+    effect.before = comparison.before.median;
+    effect.after = comparison.after.median;
+    effect.margin = comparison.margin;
+    effect.windows_before = static_cast<int>(comparison.before.n);
+    effect.windows_after = static_cast<int>(comparison.after.n);
+    const MetricRow& row = metric_row(metric);
+    effect.why = std::string(row.words) + " went from " + number_text(effect.before) + " to " +
+                 number_text(effect.after) + " " + std::string(row.unit) + ending;
+    return effect;
+}
+
+bool is_below(const Window& window, std::uint64_t id, std::uint64_t ancestor) {
+    for (std::size_t depth = 0; id != 0 && depth < window.groups.size() + 1; depth++) {
+        if (id == ancestor) {
+            return true;
+        }
+        const Readings* readings = window.find(id);
+        id = readings ? readings->parent_id : 0;
+    }
+    return false;
+}
+
+// Groups whose own waiting may rise as intended: the one that was changed and
+// the one that caused the trouble, all below them, and all above them, whose
+// pressure includes theirs.
+bool may_wait_longer(const Plan& plan, const Window& window, std::uint64_t id) {
+    for (const std::uint64_t slowed : {plan.target.cgroup_id, plan.fact.culprit_id}) {
+        if (slowed != 0 && (is_below(window, id, slowed) || is_below(window, slowed, id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::optional<Effect> find_harm(const Plan& plan, const std::vector<Window>& before,
+                                const std::vector<Window>& after) {
+    std::vector<std::uint64_t> ids = {0};
+    for (const Readings& readings : after.back().groups) {
+        if (!may_wait_longer(plan, after.back(), readings.cgroup_id)) {
+            ids.push_back(readings.cgroup_id);
+        }
+    }
+    for (const std::uint64_t id : ids) {
+        for (const Metric metric :
+             {Metric::kPsiCpuSome, Metric::kPsiMemoryFull, Metric::kPsiIoFull}) {
+            // The system's CPU pressure includes the slowed group's.
+            if (id == 0 && metric == Metric::kPsiCpuSome) {
+                continue;
+            }
+            const auto comparison = compare(before, after, id, metric, 1.0);
+            if (comparison && comparison->rise() > comparison->margin &&
+                comparison->rise() > kSevereRisePermille) {
+                return make_effect(Verdict::kWorse, metric, id, *comparison,
+                                   id == 0 ? " for the whole system" : " for another group");
+            }
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Metric> metrics_of(std::uint32_t cause) {
+    switch (cause) {
+        case LLAMUX_CAUSE_CPU_QUOTA:
+            return {Metric::kThrottledPermille, Metric::kPsiCpuSome};
+        case LLAMUX_CAUSE_MEMORY_LEAK:
+        case LLAMUX_CAUSE_MEMORY_RECLAIM:
+            return {Metric::kDirectReclaimUs, Metric::kPsiMemorySome};
+        case LLAMUX_CAUSE_MEMORY_THRASH:
+            return {Metric::kRefaults, Metric::kPsiMemorySome};
+        case LLAMUX_CAUSE_MEMORY_LIMIT:
+            return {Metric::kMemoryHighEvents, Metric::kPsiMemorySome};
+        case LLAMUX_CAUSE_SWAP_THRASH:
+            return {Metric::kSwapPages, Metric::kPsiMemorySome};
+        case LLAMUX_CAUSE_DIRTY_STALL:
+            return {Metric::kPsiIoFull, Metric::kPsiIoSome};
+        case LLAMUX_CAUSE_IO_CONTENTION:
+            return {Metric::kPsiIoSome, Metric::kBlockIoMeanUs};
+        default:
+            return {Metric::kPsiCpuSome, Metric::kRunqWaitMeanUs};
+    }
+}
+
+Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vector<Window>& after,
+             const MeasureLimits& limits) {
+    const double minimum_effect = limits.minimum_effect_permille / 1000.0;
+    const std::uint64_t victim = plan.fact.victim_id;
+    std::optional<Effect> improved;
+    std::optional<Effect> unchanged;
+    for (const Metric metric : metrics_of(plan.fact.cause)) {
+        // Swapping is counted for the whole system only.
+        const std::uint64_t whose = metric == Metric::kSwapPages ? 0 : victim;
+        const auto comparison = compare(before, after, whose, metric, minimum_effect);
+        if (!comparison) {
+            continue;
+        }
+        if (comparison->rise() > comparison->margin) {
+            return make_effect(Verdict::kWorse, metric, whose, *comparison, "");
+        }
+        if (-comparison->rise() > comparison->margin) {
+            if (!improved) {
+                improved = make_effect(Verdict::kImproved, metric, whose, *comparison, "");
+            }
+        } else if (!unchanged) {
+            unchanged = make_effect(Verdict::kNoEffect, metric, whose, *comparison,
+                                    ": not enough to tell from chance");
+        }
+    }
+    if (!after.empty()) {
+        if (std::optional<Effect> harm = find_harm(plan, before, after)) {
+            return *harm;
+        }
+    }
+    if (improved) {
+        return *improved;
+    }
+    if (unchanged) {
+        return *unchanged;
+    }
+    Effect effect;
+    effect.cgroup_id = victim;
+    effect.why = "the effect could not be measured";
+    return effect;
+}
+
+}  // namespace llamux

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Windows before and after a change -> Effect. Pure.
+//
+// The test, for each metric that belongs to the cause, of the group that
+// suffered: medians of the windows before and after are compared. A difference
+// counts when it passes the margin, which is the largest of
+//   - the metric's floor (core/window.hpp),
+//   - the minimum effect (configured, 20 %) of the median before,
+//   - twice the standard error of the difference of the two medians, each
+//     estimated as 1.2533 * 1.4826 * MAD / sqrt(n) (median of a normal
+//     sample; MAD is the median absolute deviation).
+// Improved: at least one metric fell by more than the margin, none rose by it,
+// and no other group got severely worse. Worse: one rose, or another did.
+// Severely: pressure more than doubled and rose by over 100 permille, beyond
+// the noise; the changed group, the cause and their ancestors are left out.
+#pragma once
+
+#include <vector>
+
+#include "core/action.hpp"
+#include "core/effect.hpp"
+#include "core/limits.hpp"
+#include "core/window.hpp"
+
+namespace llamux {
+
+// What tells whether this cause was helped, most telling first.
+std::vector<Metric> metrics_of(std::uint32_t cause);
+
+Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vector<Window>& after,
+             const MeasureLimits& limits);
+
+// Fewest windows on each side that allow a judgement.
+constexpr std::size_t kMinWindows = 3;
+
+}  // namespace llamux
