@@ -5,9 +5,11 @@
 
 extern "C" {
 #include "engine/advise.h"
+#include "engine/baseline.h"
 #include "engine/candidates.h"
 #include "engine/detect.h"
 #include "engine/exec.h"
+#include "engine/measure.h"
 #include "engine/model.h"
 #include "engine/port.h"
 #include "engine/prompt.h"
