@@ -219,16 +219,20 @@ def check_sizes(path, text):
 SPDX = "SPDX-License-Identifier: GPL-2.0-only"
 
 
-def needs_spdx(path):
-    if path.endswith(".md") or path.endswith(".json") or path in ("LICENSE", ".gitignore"):
-        return False
-    if path.startswith("models/") and not path.endswith((".py", ".sh", ".cpp", ".c")):
-        return False
-    code = C_FAMILY + (".py", ".sh", ".cmake", "CMakeLists.txt", "Makefile", "Kbuild")
-    return path.endswith(code) or path == ".ci/run" or (path.startswith("tests/vm/"))
+CODE = C_FAMILY + (".py", ".sh", ".cmake", "CMakeLists.txt", "Makefile", "Kbuild")
+
+
+def is_script(root, path):
+    return path.endswith(".sh") or (root / path).read_bytes()[:9] == b"#!/bin/sh"
+
+
+def has_no_suffix(path):
+    return "." not in Path(path).name or path == ".ci/run"
 
 
 def check_spdx(path, text):
+    if not path.endswith(CODE) and not text.startswith("#!"):
+        return
     lines = [*text.splitlines()[:2], "", ""]
     line = lines[1] if lines[0].startswith("#!") else lines[0]
     want = f"{SPDX} WITH Linux-syscall-note" if path.startswith("include/uapi/") else SPDX
@@ -283,9 +287,16 @@ def check_checkpatch(root, paths):
     command = [str(tool), "--no-tree", "--strict", "--terse", "--show-types", "--no-summary"]
     command += ["--max-line-length=100", f"--typedefsfile={HERE}/typedefs", *options, "-f"]
     pattern = rf"{re.escape(str(root))}/([^:]+):(\d+): (.*)"
-    for finding in run_tool([*command, *(f"{root}/{path}" for path in paths)], pattern):
-        if not any(w[1:] == [finding[0]] and f":{w[0]}:" in finding[2] for w in ignored):
-            yield finding
+    for path, line, message in run_tool([*command, *(f"{root}/{p}" for p in paths)], pattern):
+        here = any(w[1:] == [path] and f":{w[0]}:" in message for w in ignored)
+        if not here and not has_exponent(root / path, line, message):
+            yield path, line, message
+
+
+def has_exponent(path, line, message):
+    """checkpatch takes the exponent of 1e-6f or 0x1p-24f for a subtraction."""
+    text = path.read_text().splitlines()[line - 1]
+    return ":SPACING:" in message and re.search(r"\b(0x[\da-f.]+p|\d[\d.]*e)[-+]\d", text, re.I)
 
 
 def check_clang_format(root, paths):
@@ -295,18 +306,12 @@ def check_clang_format(root, paths):
     yield from sorted(set(findings))  # one per line is enough
 
 
-def is_shell(path):
-    return path.endswith(".sh") or path in (".ci/run", *SHELL_WITHOUT_SUFFIX)
-
-
-SHELL_WITHOUT_SUFFIX = ("tests/vm/guest-main", "tests/vm/initramfs-init")
-
-
 def check_shellcheck(root, paths):
+    scripts = [f"{root}/{path}" for path in paths if is_script(root, path)]
     # SC2154: variables that arrive from the environment of a guest
     command = ["shellcheck", "--severity=warning", "--exclude=SC2154", "--format=gcc"]
     pattern = rf"{re.escape(str(root))}/([^:]+):(\d+):\d+: (.*)"
-    yield from run_tool([*command, *(f"{root}/{path}" for path in paths)], pattern)
+    yield from run_tool([*command, *scripts], pattern)
 
 
 # --- Commits ------------------------------------------------------------------
@@ -389,7 +394,10 @@ RULES = [
             ("kmod/a.c", C_OK + "\nvoid f(void)\n{\n\tif(x)\n\t\tg();\n}\n"),
             ("kmod/a.c", C_OK + "void f(void)\n{\n\tif (x == 1)\n\t{\n\t\tg();\n\t}\n}\n"),
         ],
-        good=[("kmod/a.c", C_OK + "\nint f(void)\n{\n\treturn 1;\n}\n")],
+        good=[
+            ("kmod/a.c", C_OK + "\nint f(void)\n{\n\treturn 1;\n}\n"),
+            ("kmod/math/a.c", C_OK + "\nstatic const float x = 2.12e-4f, y = 0x1p-3f;\n"),
+        ],
     ),
     Rule(
         "clang-format",
@@ -400,16 +408,17 @@ RULES = [
     ),
     Rule(
         "shellcheck",
-        is_shell,
+        lambda p: p.endswith(".sh") or has_no_suffix(p),
         check_shellcheck,
-        bad=[("tests/a.sh", "#!/bin/sh\nrm -rf $(cat x)/$y\n"), ("tests/a.sh", "#!/bin/sh\nif\n")],
+        bad=[("tests/a.sh", "#!/bin/sh\nrm -rf $(cat x)/$y\n"), ("tests/a", "#!/bin/sh\nif\n")],
         good=[("tests/a.sh", '#!/bin/sh\necho "$1"\n')],
     ),
     Rule(
         "spdx",
-        needs_spdx,
+        lambda p: p.endswith(CODE) or has_no_suffix(p),
         by_text(check_spdx),
         bad=[
+            ("tests/a", "#!/usr/bin/python3\n"),
             ("kmod/a.c", "int x;\n"),
             ("agent/a.cpp", "// SPDX-License-Identifier: MIT\n"),
             ("tests/a.sh", f"#!/bin/sh\necho\n# {SPDX}\n"),
