@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The model in use: read from a file, shared by all, replaced without a gap.
+ */
+#ifndef LLX_MODEL_FILE_H
+#define LLX_MODEL_FILE_H
+
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+struct file;
+struct llamux_model_info;
+struct llx_error;
+struct llx_model;
+
+/**
+ * struct llx_loaded - a model and who holds it
+ * @refs: one of the module while it is the model in use, one of each context
+ * @generation: 1 for the first load, then 2...
+ * @load_ns: how long loading took
+ * @model: immutable
+ */
+struct llx_loaded {
+	refcount_t refs;
+	u32 generation;
+	u64 load_ns;
+	struct llx_model *model;
+};
+
+/**
+ * llx_model_file_init() - set the bounds
+ * @n_ctx_max: most positions a context may have; 0: as the file says
+ */
+void llx_model_file_init(u32 n_ctx_max);
+
+/**
+ * llx_model_file_load() - read a GGUF file and make it the model in use
+ * @file: opened for reading, a regular file
+ * @err: zeroed; says what is wrong
+ *
+ * Context: process, sleeps; a fatal signal interrupts. Return: 0; -EBUSY
+ * another load is under way; -EINTR; -EINVAL, -ENOEXEC, -ENOMEM, -ETXTBSY...
+ * with @err filled.
+ */
+int llx_model_file_load(struct file *file, struct llx_error *err);
+
+/* The same for a path; logs what is wrong. */
+int llx_model_file_load_path(const char *path);
+
+/* A reference to the model in use, or NULL. Any context. */
+struct llx_loaded *llx_model_get(void);
+
+/* One more reference. Return: @loaded. Any context. */
+struct llx_loaded *llx_model_hold(struct llx_loaded *loaded);
+
+/* Gives a reference back; the last one frees the weights. May sleep. */
+void llx_model_put(struct llx_loaded *loaded);
+
+/* Is @loaded (not NULL) still the model in use? A hint. Any context. */
+bool llx_model_is_current(const struct llx_loaded *loaded);
+
+/* Is a load under way? A hint. Any context. */
+bool llx_model_file_loading(void);
+
+/**
+ * llx_model_file_info() - describe a model
+ * @loaded: which
+ * @info: out, all but @size
+ */
+void llx_model_file_info(const struct llx_loaded *loaded,
+			 struct llamux_model_info *info);
+
+/* Copies what the last failed load said, or "", to (@size) @text. May sleep. */
+void llx_model_file_last_error(char *text, size_t size);
+
+/*
+ * Frees what still holds a replaced model, where no request is under way. The
+ * request thread calls it after each request. Process context.
+ */
+void llx_model_file_sweep(void);
+
+/* Lets go of the model in use. Process context. */
+void llx_model_file_exit(void);
+
+#endif
