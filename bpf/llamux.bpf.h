@@ -43,7 +43,7 @@ struct llamux_request {
 struct llamux_meta {
 	__u64 object_hash;	/* of the object that the programs come from */
 	__u32 schema;		/* LLAMUX_TELEMETRY_SCHEMA */
-	__u32 reserved;
+	__u32 refused;		/* bit set of the probes that the kernel refused */
 };
 
 struct llamux_cgroups_map {
