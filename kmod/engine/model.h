@@ -10,6 +10,7 @@
 #ifndef LLX_MODEL_H
 #define LLX_MODEL_H
 
+#include "arena.h"
 #include "exec.h"
 #include "port.h"
 #include "tensor.h"
@@ -92,6 +93,7 @@ struct llx_model {
 	u64 n_params;
 	u64 file_bytes;
 	u64 weight_bytes; /* allocated for tiles, norms and tables */
+	struct llx_arena arena; /* holds tiles, norms and tables */
 };
 
 /**
@@ -99,7 +101,8 @@ struct llx_model {
  * @model: out; owned by the caller, llx_model_free()
  * @reader: the file
  * @kernels: the instruction set to run on; kept
- * @exec: runs what needs the FPU (the RoPE table) and packs tiles in parallel
+ * @exec: runs what needs the FPU (the RoPE table, checks of floats). Packing
+ *	moves bits only: the caller's thread does it, outside FPU sections
  * @n_ctx_max: upper bound on the context, 0 for the file's own
  * @err: zeroed by the caller; says what is wrong
  *

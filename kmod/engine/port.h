@@ -36,8 +36,8 @@ typedef struct {
 #define LLX_ERROR_TEXT 192
 
 /*
- * What went wrong, for a person: one line without a newline, and where in the
- * file (offset is 0 when there is no place).
+ * What went wrong, for a person: one line without a newline. It ends with the
+ * place in the file, if there is one (offset is 0 when there is none).
  */
 struct llx_error {
 	int code;

@@ -32,7 +32,8 @@ void sort(void *base, size_t num, size_t size,
 	  void (*swap_func)(void *, void *, int))
 {
 	(void)swap_func;
-	qsort(base, num, size, cmp);
+	if (num)
+		qsort(base, num, size, cmp);
 }
 
 bool llx_bug(const char *expression, const char *file, int line)
@@ -41,10 +42,24 @@ bool llx_bug(const char *expression, const char *file, int line)
 	abort();
 }
 
+static _Thread_local u64 n_allocs;
+static _Thread_local u64 failing_alloc;
+
+u64 llx_alloc_fail_nth(u64 nth)
+{
+	u64 asked = n_allocs;
+
+	n_allocs = 0;
+	failing_alloc = nth;
+	return asked;
+}
+
 void *llx_alloc(size_t bytes)
 {
 	void *p;
 
+	if (++n_allocs == failing_alloc)
+		return NULL;
 	if (!bytes || bytes > (size_t)-64)
 		return NULL;
 	p = aligned_alloc(64, ALIGN(bytes, 64));

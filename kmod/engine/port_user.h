@@ -98,6 +98,13 @@ bool llx_bug(const char *expression, const char *file, int line);
 void *llx_alloc(size_t bytes);
 void llx_free(const void *pointer);
 
+/*
+ * For tests: the @nth allocation of this thread from now on fails (1: the next
+ * one; 0: none does), once. Returns how many have been asked for since the
+ * call before.
+ */
+u64 llx_alloc_fail_nth(u64 nth);
+
 #ifdef __cplusplus
 }
 #endif
