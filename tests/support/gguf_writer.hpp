@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <span>
@@ -40,8 +41,8 @@ enum class GgufType : std::uint32_t {
 template <typename T>
 requires std::is_arithmetic_v<T>
 void put_number(Bytes& out, T value) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&value);
-    out.insert(out.end(), bytes, bytes + sizeof(value));
+    out.resize(out.size() + sizeof(value));
+    std::memcpy(out.data() + out.size() - sizeof(value), &value, sizeof(value));
 }
 
 void put_string(Bytes& out, std::string_view text);
