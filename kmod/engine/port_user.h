@@ -57,6 +57,7 @@ typedef long long s64;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BIT(n) (1UL << (n))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define noinline __attribute__((__noinline__))
 #endif
 
 static inline u16 get_unaligned_le16(const void *p)

@@ -555,7 +555,7 @@ static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
  * same code for both, so a batch gives the bits of single tokens.
  */
 #define DEFINE_PASS(name, tile_fn, type, input, n_tokens)                     \
-	static __attribute__((noinline)) void name(                           \
+	static noinline void name(                                            \
 		const struct llx_matrix *w, u32 tile, u32 token,              \
 		const struct llx_activations *x, llx_f32 *y, size_t y_stride) \
 	{                                                                     \
