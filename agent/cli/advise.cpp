@@ -3,7 +3,6 @@
 // llamux-agent advise: one look, one suggestion with its evidence.
 #include <cstdio>
 
-#include "cli/commands.hpp"
 #include "cli/consult.hpp"
 #include "kernel/terminal.hpp"
 #include "report/answer.hpp"

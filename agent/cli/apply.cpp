@@ -7,7 +7,6 @@
 #include <string>
 
 #include "advise/advise.hpp"
-#include "cli/commands.hpp"
 #include "cli/consult.hpp"
 #include "report/text.hpp"
 
@@ -178,7 +177,7 @@ void add_apply(CLI::App& app, Globals& globals) {
     command->add_option("--value", options->value, "Its new value")->needs(knob);
     command->callback([&globals, options, command] {
         if (options->id.empty() && options->knob.empty()) {
-            throw CLI::RequiredError("apply", 0, 0, {"id", "--knob"});
+            throw CLI::RequiredError("a suggestion's id, or --knob with --value,");
         }
         if (!options->knob.empty() && command->count("--value") == 0) {
             throw CLI::RequiredError("--value");

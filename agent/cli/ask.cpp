@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <string>
 
-#include "cli/commands.hpp"
 #include "cli/consult.hpp"
 #include "kernel/terminal.hpp"
 #include "report/answer.hpp"

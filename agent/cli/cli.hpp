@@ -27,6 +27,14 @@ constexpr int kExitNotPermitted = 3;
 
 // Each declares one subcommand on @app. @globals outlives the parse.
 void add_run(CLI::App& app, Globals& globals);
+void add_ask(CLI::App& app, Globals& globals);
+void add_advise(CLI::App& app, Globals& globals);
+void add_apply(CLI::App& app, Globals& globals);
+void add_explain(CLI::App& app, Globals& globals);
+void add_status(CLI::App& app, Globals& globals);
+void add_history(CLI::App& app, Globals& globals);
+void add_rollback(CLI::App& app, Globals& globals);
+void add_support(CLI::App& app, Globals& globals);
 
 // Parses and runs; the process's exit status.
 int run_command_line(int argc, char** argv, const Roots& roots);
