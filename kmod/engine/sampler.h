@@ -28,6 +28,7 @@ struct llx_sampler {
 	u64 state; /* splitmix64 */
 	u32 n_history;
 	s32 history[LLX_SAMPLER_HISTORY]; /* ring of the last tokens */
+	s32 recent[LLX_SAMPLER_HISTORY]; /* scratch: of these, each once */
 	u32 *index; /* (n_vocab) scratch */
 };
 

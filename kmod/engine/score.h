@@ -20,9 +20,10 @@ struct llx_phrase {
 /**
  * llx_score_phrases - score phrases that continue the context
  * @ctx: holds the prompt (n_past >= 1), whose last logits are in @ctx->logits;
- *	n_past is the same afterwards
+ *	n_past is the same afterwards, the logits are another position's
  *
- * The prompt is not evaluated again. May sleep. Return: 0; -EINVAL; -E2BIG;
+ * The prompt is not evaluated again, nor is a prefix that a phrase shares with
+ * the one before it. May sleep. Return: 0; -EINVAL; -E2BIG;
  * -EINTR.
  */
 int llx_score_phrases(struct llx_context *ctx, struct llx_phrase *phrases,
