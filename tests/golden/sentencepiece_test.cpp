@@ -140,8 +140,8 @@ class Pair {
         if (!status.ok()) {
             throw std::runtime_error(status.ToString());
         }
-        const auto types = read_types(user_defined, unused);
-        load_engine(types);
+        types_ = read_types(user_defined, unused);
+        load_engine();
     }
 
     Ids by_library(const std::string& text) const { return library_.EncodeAsIds(text); }
@@ -157,7 +157,9 @@ class Pair {
         return ids;
     }
 
-    int unused_pieces() const { return unused_pieces_; }
+    long pieces_of_type(std::int32_t type) const {
+        return std::count(types_.begin(), types_.end(), type);
+    }
     const sentencepiece::SentencePieceProcessor& library() const { return library_; }
 
   private:
@@ -193,13 +195,12 @@ class Pair {
             auto& type = types[static_cast<std::size_t>(id)];
             if (type == LLX_TOKEN_NORMAL && library_.IsUnused(id)) {
                 type = LLX_TOKEN_UNUSED;
-                unused_pieces_++;
             }
         }
         return types;
     }
 
-    void load_engine(const std::vector<std::int32_t>& types) {
+    void load_engine() {
         std::vector<std::string> tokens;
         std::vector<float> scores;
         for (int id = 0; id < library_.GetPieceSize(); id++) {
@@ -210,7 +211,7 @@ class Pair {
         writer.set("tokenizer.ggml.model", "llama");
         writer.set("tokenizer.ggml.tokens", tokens);
         writer.set("tokenizer.ggml.scores", scores);
-        writer.set("tokenizer.ggml.token_type", types);
+        writer.set("tokenizer.ggml.token_type", types_);
         writer.set("tokenizer.ggml.add_space_prefix", space_prefix_);
         const Bytes file = writer.bytes();
         llx_gguf gguf = {};
@@ -225,7 +226,7 @@ class Pair {
     sentencepiece::SentencePieceProcessor library_;
     std::unique_ptr<llx_tokenizer, Free> engine_;
     bool space_prefix_;
-    int unused_pieces_ = 0;
+    std::vector<std::int32_t> types_;
 };
 
 // Bytes of the UTF-8 character at @at, 0 if there is none: RFC 3629, written
@@ -369,12 +370,13 @@ TEST(SentencePiece, WithPiecesAcrossSpaces) {
 
 TEST(SentencePiece, WithUserDefinedPieces) {
     const Pair pair(with({}), {"<|user|>", "<|user", "ab", "abc", "   ", "\u0301", "for"}, false);
+    ASSERT_EQ(pair.pieces_of_type(LLX_TOKEN_USER_DEFINED), 7);
     compare_all(pair, 4);
 }
 
 TEST(SentencePiece, WithUnusedPieces) {
     const Pair pair(with({}), {"ab"}, true);
-    ASSERT_GT(pair.unused_pieces(), 50);
+    ASSERT_GT(pair.pieces_of_type(LLX_TOKEN_UNUSED), 50);
     compare_all(pair, 5);
 }
 
