@@ -5,6 +5,7 @@
 #include "tables.h"
 
 const struct llx_kernels *const llx_kernels_all[] = {
+	&llx_kernels_avx512vnni,
 	&llx_kernels_avx2,
 	&llx_kernels_generic,
 	NULL,
