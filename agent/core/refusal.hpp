@@ -16,6 +16,7 @@ namespace llamux {
     X(KnobOff, "this knob is switched off in the configuration")                        \
     X(KnobAdviceOnly, "this knob is for advice only unless switched to apply")          \
     X(GroupUnknown, "the snapshot has no such group")                                   \
+    X(GroupNameUnusable, "the group's name is not UTF-8 and can not be journalled")     \
     X(GroupProtected, "the group is protected and never tightened")                     \
     X(GroupSelf, "the group is Llamux's own")                                           \
     X(ValueUnknown, "the knob's present value is not known")                            \

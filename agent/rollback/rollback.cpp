@@ -16,7 +16,8 @@ void reach(const StepListener& listener, Step step) {
     }
 }
 
-Result<Change> close(const Change& change, EntryType type, const std::string& why, Settings found,
+// @change is a copy: the journal's list moves as entries are added.
+Result<Change> close(Change change, EntryType type, const std::string& why, Settings found,
                      const std::optional<Effect>& effect, LockedJournal& journal) {
     Entry entry;
     entry.type = type;
@@ -35,8 +36,7 @@ bool is_of_this_boot(const Change& change, const LockedJournal& journal) {
     return change.boot_id == journal.writer().boot_id;
 }
 
-// @change is a copy: the journal's list moves as entries are added.
-Result<Change> restore(const Change change, const std::string& why, LockedJournal& journal,
+Result<Change> restore(const Change& change, const std::string& why, LockedJournal& journal,
                        const Knobs& knobs, const StepListener& listener) {
     const Plan& plan = change.plan;
     const Result<Settings> present = knobs.read(plan.target);

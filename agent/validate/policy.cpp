@@ -40,6 +40,37 @@ bool tightens(const Candidate& candidate) {
     }
 }
 
+// Well-formed, no overlong forms, no surrogates (RFC 3629).
+bool is_utf8(std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const auto byte = [&](std::size_t at) {
+            return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
+        };
+        const unsigned lead = byte(i);
+        const std::size_t n_more = lead < 0x80   ? 0
+                                   : lead < 0xc2 ? 4  // none can follow
+                                   : lead < 0xe0 ? 1
+                                   : lead < 0xf0 ? 2
+                                   : lead < 0xf5 ? 3
+                                                 : 4;
+        if (n_more == 4) {
+            return false;
+        }
+        for (std::size_t k = 1; k <= n_more; k++) {
+            if ((byte(i + k) & 0xc0) != 0x80) {
+                return false;
+            }
+        }
+        const unsigned second = byte(i + 1);
+        if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
+            (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) {
+            return false;
+        }
+        i += n_more + 1;
+    }
+    return true;
+}
+
 MaybeRefusal check_switches(const Question& q) {
     const KnobMode mode = q.limits.knobs[q.row.kind];
     if (mode == KnobMode::kOff) {
@@ -63,6 +94,9 @@ MaybeRefusal check_group(const Question& q) {
     }
     if (!q.group || q.candidate.cgroup_path.empty()) {
         return refuse(RefusalReason::kGroupUnknown);
+    }
+    if (!is_utf8(q.candidate.cgroup_path)) {
+        return refuse(RefusalReason::kGroupNameUnusable);
     }
     const std::uint32_t flags = q.group->signals.flags;
     if (flags & LLAMUX_GROUP_SELF) {

@@ -6,12 +6,22 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iterator>
 #include <optional>
 
 namespace llamux {
 namespace {
 
 constexpr double kMedianError = 1.2533 * 1.4826;
+constexpr double kErrors = 3;
+
+// How much the MAD of a small sample falls short; Croux and Rousseeuw,
+// "Time-efficient algorithms for two highly robust estimators of scale", 1992.
+double mad_correction(std::size_t n) {
+    constexpr double kFactors[] = {1.49, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107};
+    const double size = static_cast<double>(n);
+    return n - kMinWindows < std::size(kFactors) ? kFactors[n - kMinWindows] : size / (size - 0.8);
+}
 constexpr double kSevereRisePermille = 100;
 
 double median(std::vector<double> values) {
@@ -44,7 +54,8 @@ std::optional<Sample> sample_of(const std::vector<Window>& windows, std::uint64_
     for (double& value : values) {
         value = std::abs(value - sample.median);
     }
-    sample.error = kMedianError * median(values) / std::sqrt(static_cast<double>(sample.n));
+    sample.error = kMedianError * mad_correction(sample.n) * median(values) /
+                   std::sqrt(static_cast<double>(sample.n));
     return sample;
 }
 
@@ -66,7 +77,7 @@ std::optional<Comparison> compare(const std::vector<Window>& before,
     }
     Comparison comparison{*sample_before, *sample_after, 0};
     comparison.margin = std::max({metric_row(metric).floor, minimum_effect * sample_before->median,
-                                  2 * std::hypot(sample_before->error, sample_after->error)});
+                                  kErrors * std::hypot(sample_before->error, sample_after->error)});
     return comparison;
 }
 

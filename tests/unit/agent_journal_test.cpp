@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Catches: entries lost or invented when the file is torn, damaged, shortened
+// or the disk is full, and two writers at once.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "kernel/journal.hpp"
+#include "kernel/suggestion_store.hpp"
+#include "support/fake_machine.hpp"
+
+namespace llamux {
+namespace {
+
+Entry planned_entry(const std::string& path = "/demo/hog") {
+    Entry entry;
+    entry.type = EntryType::kPlanned;
+    entry.why = "another group takes the cpu";
+    entry.deadline_boot_ns = 77;
+    Plan plan;
+    plan.id = "0123456789ab";
+    plan.target = {LLAMUX_ACTION_CPU_WEIGHT, path, 42};
+    plan.direction = LLAMUX_LOWER;
+    plan.value_old = 100;
+    plan.value_new = 50;
+    plan.old_settings = {{"cpu.weight", "100"}};
+    plan.new_settings = {{"cpu.weight", "50"}};
+    plan.fact.cause = LLAMUX_CAUSE_CPU_CONTENTION;
+    plan.fact.level = 2;
+    plan.fact.victim_path = "/demo/web";
+    plan.fact.evidence = {{LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE, 400, LLAMUX_UNKNOWN, 100}};
+    entry.plan = plan;
+    return entry;
+}
+
+Entry follow_up(std::uint64_t change, EntryType type) {
+    Entry entry;
+    entry.change = change;
+    entry.type = type;
+    entry.found = {{"cpu.weight", "50"}};
+    return entry;
+}
+
+class JournalTest : public testing::Test {
+  protected:
+    std::string path() const { return machine.roots.state + "/journal.jsonl"; }
+    std::string text() const {
+        std::ifstream file(path());
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+    void set_text(const std::string& text) const { std::ofstream(path()) << text; }
+
+    LockedJournal lock(LockMode mode = LockMode::kExclusive) {
+        Result<LockedJournal> journal = machine.journal().lock(mode);
+        EXPECT_TRUE(journal) << journal.error().message;
+        return std::move(*journal);
+    }
+    // A change that was kept: three entries.
+    void write_three() {
+        LockedJournal journal = lock();
+        Entry kept = follow_up(1, EntryType::kKept);
+        kept.effect = Effect{Verdict::kImproved, Metric::kPsiCpuSome, 7, 400, 100, 80, 5, 5, "x"};
+        ASSERT_TRUE(journal.append(planned_entry()));
+        ASSERT_TRUE(journal.append(follow_up(1, EntryType::kWritten)));
+        ASSERT_TRUE(journal.append(kept));
+    }
+
+    FakeMachine machine;
+};
+
+TEST_F(JournalTest, WhatWasWrittenIsReadBack) {
+    write_three();
+    const LockedJournal journal = lock(LockMode::kShared);
+    EXPECT_TRUE(journal.damage().empty());
+    ASSERT_EQ(journal.entries().size(), 3u);
+    ASSERT_EQ(journal.changes().size(), 1u);
+    const Change& change = journal.changes()[0];
+    EXPECT_EQ(change.state, EntryType::kKept);
+    EXPECT_TRUE(change.written);
+    EXPECT_EQ(change.boot_id, "boot-1");
+    EXPECT_EQ(change.owner, (Owner{1, 1}));
+    EXPECT_EQ(change.deadline_boot_ns, 77u);
+    EXPECT_EQ(change.plan.target, planned_entry().plan->target);
+    EXPECT_EQ(change.plan.old_settings, planned_entry().plan->old_settings);
+    EXPECT_EQ(change.plan.fact.cause, LLAMUX_CAUSE_CPU_CONTENTION);
+    ASSERT_EQ(change.plan.fact.evidence.size(), 1u);
+    EXPECT_EQ(change.plan.fact.evidence[0].normal, LLAMUX_UNKNOWN);
+    ASSERT_TRUE(change.effect);
+    EXPECT_EQ(change.effect->metric, Metric::kPsiCpuSome);
+    EXPECT_EQ(change.effect->before, 400);
+}
+
+TEST_F(JournalTest, IsEmptyBeforeItsFirstUseAndPrivateAfter) {
+    EXPECT_TRUE(lock(LockMode::kShared).entries().empty());
+    EXPECT_FALSE(path_exists(path()));
+    lock();
+    struct stat attributes {};
+    ASSERT_EQ(::stat(path().c_str(), &attributes), 0);
+    EXPECT_EQ(attributes.st_mode & 0777, 0600u);
+}
+
+TEST_F(JournalTest, ATornLastLineIsDroppedAtEveryLength) {
+    write_three();
+    const std::string whole = text();
+    const std::size_t last_start = whole.rfind('\n', whole.size() - 2) + 1;
+    for (std::size_t length = last_start; length < whole.size(); length++) {
+        set_text(whole.substr(0, length));
+        LockedJournal journal = lock();
+        ASSERT_TRUE(journal.damage().empty()) << length;
+        ASSERT_EQ(journal.entries().size(), 2u) << length;
+        ASSERT_TRUE(journal.append(follow_up(1, EntryType::kUndone)));
+        ASSERT_EQ(journal.changes()[0].state, EntryType::kUndone) << length;
+    }
+}
+
+TEST_F(JournalTest, ZeroesOfAPowerCutAreATornLine) {
+    write_three();
+    set_text(text() + std::string(40, '\0') + "\n");
+    const LockedJournal journal = lock();
+    EXPECT_TRUE(journal.damage().empty());
+    EXPECT_EQ(journal.entries().size(), 3u);
+}
+
+TEST_F(JournalTest, EveryFlippedByteIsReported) {
+    write_three();
+    const std::string whole = text();
+    for (std::size_t at = 0; at + 1 < whole.size(); at += 7) {
+        std::string damaged = whole;
+        damaged[at] = damaged[at] == '5' ? '6' : '5';
+        set_text(damaged);
+        EXPECT_FALSE(lock().damage().empty()) << "byte " << at;
+    }
+}
+
+TEST_F(JournalTest, AMissingLineIsReported) {
+    write_three();
+    const std::string whole = text();
+    const std::size_t first = whole.find('\n') + 1;
+    const std::size_t second = whole.find('\n', first) + 1;
+    set_text(whole.substr(0, first) + whole.substr(second));
+    EXPECT_EQ(lock().damage().size(), 1u);
+    set_text(whole.substr(first));  // its change was never planned
+    EXPECT_GE(lock().damage().size(), 1u);
+}
+
+TEST_F(JournalTest, DamageDoesNotHideTheRest) {
+    write_three();
+    std::string damaged = text();
+    damaged.insert(damaged.find('\n') + 1, "{\"seq\":9}\n");
+    set_text(damaged);
+    LockedJournal journal = lock();
+    EXPECT_EQ(journal.damage().size(), 1u);
+    EXPECT_EQ(journal.entries().size(), 3u);
+    EXPECT_TRUE(journal.append(follow_up(1, EntryType::kUndone)));
+}
+
+TEST_F(JournalTest, AFullDiskLeavesTheFileAsItWas) {
+    write_three();
+    const std::string whole = text();
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        LockedJournal journal = lock();
+        ::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{whole.size() + 20, whole.size() + 20};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const bool refused = !journal.append(follow_up(1, EntryType::kUndone)).ok();
+        ::_exit(refused && journal.entries().size() == 3 ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(text(), whole);
+}
+
+TEST_F(JournalTest, AReaderCanNotAppend) {
+    write_three();
+    LockedJournal journal = lock(LockMode::kShared);
+    EXPECT_FALSE(journal.append(follow_up(1, EntryType::kUndone)).ok());
+}
+
+TEST_F(JournalTest, NamesThatAreNotUtf8AreSurvived) {
+    {
+        LockedJournal journal = lock();
+        ASSERT_TRUE(journal.append(planned_entry("/demo/\xff\"\n{x")));
+    }
+    const LockedJournal journal = lock();
+    EXPECT_TRUE(journal.damage().empty());
+    EXPECT_EQ(journal.changes().size(), 1u);
+}
+
+TEST_F(JournalTest, TwoProcessesNeverInterleave) {
+    constexpr int kEach = 20;
+    std::vector<pid_t> children;
+    for (int i = 0; i < 3; i++) {
+        const pid_t child = ::fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            for (int n = 0; n < kEach; n++) {
+                LockedJournal journal = lock();
+                const Result<Entry> entry = journal.append(planned_entry());
+                if (!entry || !journal.append(follow_up(entry->seq, EntryType::kUndone))) {
+                    ::_exit(1);
+                }
+            }
+            ::_exit(0);
+        }
+        children.push_back(child);
+    }
+    for (const pid_t child : children) {
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        EXPECT_EQ(status, 0);
+    }
+    const LockedJournal journal = lock();
+    EXPECT_TRUE(journal.damage().empty());
+    EXPECT_EQ(journal.entries().size(), 3u * kEach * 2);
+    for (const Change& change : journal.changes()) {
+        EXPECT_EQ(change.state, EntryType::kUndone);
+        EXPECT_FALSE(change.in_force());
+    }
+}
+
+TEST(SuggestionStoreTest, KeepsTheNewestAndFindsByPrefix) {
+    FakeMachine machine;
+    const SuggestionStore store(machine.roots.state);
+    EXPECT_TRUE(store.list()->empty());
+    for (std::uint64_t i = 0; i < SuggestionStore::kMaxStored + 5; i++) {
+        Suggestion suggestion;
+        suggestion.id = "aa" + std::to_string(1000 + i);
+        suggestion.wall_ns = i;
+        suggestion.prompt = "prompt \xff";
+        suggestion.candidates = {Candidate{}, Candidate{}};
+        suggestion.candidates[1].kind = LLAMUX_ACTION_SWAPPINESS;
+        suggestion.candidates[1].value_new = 100;
+        suggestion.candidates[1].score = -7;
+        suggestion.chosen = 1;
+        ASSERT_TRUE(store.save(suggestion));
+    }
+    const auto stored = store.list();
+    ASSERT_TRUE(stored);
+    EXPECT_EQ(stored->size(), SuggestionStore::kMaxStored);
+    EXPECT_EQ(stored->front().wall_ns, SuggestionStore::kMaxStored + 4);
+    EXPECT_EQ(store.load("aa1000").error().code, ENOENT);
+    EXPECT_EQ(store.load("aa10").error().code, ENOTUNIQ);
+    EXPECT_EQ(store.load("../journal").error().code, ENOENT);
+    const Result<Suggestion> one = store.load("aa1068");
+    ASSERT_TRUE(one) << one.error().message;
+    ASSERT_TRUE(one->change());
+    EXPECT_EQ(one->change()->score, -7);
+    EXPECT_EQ(one->change()->value_new, 100u);
+}
+
+}  // namespace
+}  // namespace llamux
