@@ -8,6 +8,7 @@
 #define QUIET_WINDOWS 3
 #define FRACTION      16 /* averages are kept in sixteenths */
 #define DECAY	      8	 /* a window counts for an eighth */
+#define NS_PER_SECOND 1000000000ULL
 
 void llx_baseline_init(struct llx_baseline *baseline)
 {
@@ -68,6 +69,11 @@ static u64 learned(const struct llx_baseline *b, u64 average)
 	return average / FRACTION;
 }
 
+static u64 end_of(const struct llamux_snapshot *s)
+{
+	return llx_measure_sum(s->window_start_ns, s->window_ns);
+}
+
 void llx_baseline_update(struct llx_baseline *baseline,
 			 const struct llamux_snapshot *snapshot, bool quiet)
 {
@@ -75,6 +81,7 @@ void llx_baseline_update(struct llx_baseline *baseline,
 
 	quiet = quiet && llx_measure_has_window(snapshot);
 	baseline->n_windows++;
+	baseline->end_ns = end_of(snapshot);
 	baseline->n_quiet += quiet;
 	for (i = 1; quiet && i < LLAMUX_N_SOURCES; i++)
 		learn(&baseline->average[i], llx_measure_value(snapshot, NULL, i));
@@ -122,6 +129,7 @@ u64 llx_baseline_growth(const struct llx_baseline *baseline,
 	const struct llx_baseline_group *before =
 		find_group(baseline, group->signals.cgroup_id);
 	u64 now = group->signals.memory_current_bytes;
+	u64 elapsed_ns;
 
 	if (!llx_measure_has_signals(snapshot) || !before ||
 	    before->window != baseline->n_windows ||
@@ -129,5 +137,8 @@ u64 llx_baseline_growth(const struct llx_baseline *baseline,
 		return LLAMUX_UNKNOWN;
 	if (now <= before->memory_current_bytes)
 		return 0;
-	return llx_measure_rate(snapshot, (now - before->memory_current_bytes) >> 10);
+	if (check_sub_overflow(end_of(snapshot), baseline->end_ns, &elapsed_ns))
+		return LLAMUX_UNKNOWN;
+	return llx_measure_scale((now - before->memory_current_bytes) >> 10,
+				 NS_PER_SECOND, elapsed_ns);
 }

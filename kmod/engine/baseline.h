@@ -24,6 +24,7 @@ struct llx_baseline_group {
 struct llx_baseline {
 	u64 n_windows; /* windows seen */
 	u64 n_quiet;   /* windows learned from */
+	u64 end_ns;    /* of the last window */
 	u64 average[LLAMUX_N_SOURCES]; /* of the machine, in sixteenths */
 	struct llx_baseline_group groups[LLAMUX_MAX_GROUPS];
 };
@@ -47,7 +48,7 @@ void llx_baseline_update(struct llx_baseline *baseline,
 u64 llx_baseline_normal(const struct llx_baseline *baseline, u64 cgroup_id,
 			enum llamux_source source);
 
-/* KiB per second by which a group's memory grew since the last window. */
+/* KiB per second by which a group's memory grew since the last update. */
 u64 llx_baseline_growth(const struct llx_baseline *baseline,
 			const struct llamux_snapshot *snapshot,
 			const struct llamux_group_snapshot *group);

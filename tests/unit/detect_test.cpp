@@ -169,6 +169,7 @@ TEST(Detect, LeakNeedsGrowthAndScarceMemory) {
     llx_baseline baseline;
     llx_baseline_init(&baseline);
     SnapshotBuilder before;
+    before->window_start_ns -= before->window_ns;
     before.add(20, 100);
     before.add(30, 100);
     llx_baseline_update(&baseline, before.get(), true);
