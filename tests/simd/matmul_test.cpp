@@ -42,7 +42,8 @@ class Input {
         act.q8_stride = n_cols / 32;
         for (uint32_t t = 0; n_cols % 32 == 0 && t < n_tokens; t++)
             llx_kernels_select(0, "generic")
-                ->quantize_row(act.f32 + t * n_cols, n_cols, q8_.as<llx_act_block>() + t * act.q8_stride);
+                ->quantize_row(act.f32 + t * n_cols, n_cols,
+                               q8_.as<llx_act_block>() + t * act.q8_stride);
     }
     llx_activations act{};
 
@@ -146,8 +147,8 @@ TEST_P(Types, TablesAgreeBitForBit) {
                     for (float& v : x)
                         v = fill == Fill::kOnes || v > 0 ? 1.0F : -1.0F;
                 const Input input(x, n_tokens, n_cols);
-                const auto expected = multiply(*llx_kernels_select(0, "generic"), m.shape,
-                                               input.act, n_tokens);
+                const auto expected =
+                    multiply(*llx_kernels_select(0, "generic"), m.shape, input.act, n_tokens);
                 for (const llx_kernels* k : tables())
                     expect_same(multiply(*k, m.shape, input.act, n_tokens), expected,
                                 std::string(k->name) + " rows " + std::to_string(n_rows) +
@@ -210,8 +211,8 @@ TEST_P(Types, ShowsActivationsThatAreNoNumbers) {
     std::mt19937 random(type + 500);
     const auto rows = random_rows(type, 16, n_cols, Fill::kRandom, random);
     const PackedMatrix m(type, 16, n_cols, rows);
-    for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                            std::numeric_limits<float>::infinity()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         auto x = random_floats(n_cols, random);
         x[77] = bad;
         const Input input(x, 1, n_cols);

@@ -26,9 +26,10 @@ enum class Values { kNormal, kWide, kSpecial };
 
 float special(std::mt19937& random) {
     static const std::vector<float> values = {
-        0.0F,  -0.0F, 1.0F,   -1.0F,   kInf,   -kInf,   kNan,    1e-45F,   -1e-45F,  1e-38F, 1.2e-38F,
-        65504, 65519, 65520,  -65536,  6e-8F,  3e-8F,   2.9e-8F, 6.1e-5F,  3.4e38F,  -3e38F, 88.7F,
-        88.8F, 104,   -87.3F, -103.9F, -104.0F, -104.1F, 1e30F,  -1e-30F,  0.5F,     -0.5F};
+        0.0F,    -0.0F,   1.0F,     -1.0F,   kInf,   -kInf,   kNan,   1e-45F,
+        -1e-45F, 1e-38F,  1.2e-38F, 65504,   65519,  65520,   -65536, 6e-8F,
+        3e-8F,   2.9e-8F, 6.1e-5F,  3.4e38F, -3e38F, 88.7F,   88.8F,  104,
+        -87.3F,  -103.9F, -104.0F,  -104.1F, 1e30F,  -1e-30F, 0.5F,   -0.5F};
     return values[random() % values.size()];
 }
 
@@ -102,9 +103,8 @@ Result run(const Function& f, const llx_kernels& k, const std::vector<float>& x,
     std::memcpy(in_w.as<u8>(), w.data(), 4 * n);
     std::memcpy(out.as<u8>(), w.data(), 4 * n);
     std::memcpy(in_half.as<u8>(), half.data(), 2 * n);
-    Call call{in_x.as<llx_f32>(),   in_w.as<llx_f32>(), in_half.as<u16>(),
-              out.as<llx_f32>(),    out_half.as<u16>(), bits_of(number),
-              static_cast<u32>(n)};
+    Call call{in_x.as<llx_f32>(), in_w.as<llx_f32>(), in_half.as<u16>(),  out.as<llx_f32>(),
+              out_half.as<u16>(), bits_of(number),    static_cast<u32>(n)};
     f.run(k, call);
     Result result{{}, {}, call.number.bits};
     for (size_t i = 0; i < n; i++) {
@@ -130,13 +130,14 @@ TEST(Rows, TablesAgreeBitForBitOnEveryLength) {
                 const auto guard = n % 2 == 0 ? Guard::kBehind : Guard::kBefore;
                 const size_t shift = random() % 4 * 4;
                 for (const Function& f : kFunctions) {
-                    const Result expected = run(f, *llx_kernels_select(0, "generic"), x, w, half,
-                                                number, guard, shift);
+                    const Result expected =
+                        run(f, *llx_kernels_select(0, "generic"), x, w, half, number, guard, shift);
                     for (const size_t at : {size_t{0}, shift}) {
                         const Result got = run(f, **k, x, w, half, number, guard, at);
                         ASSERT_TRUE(same(got.number, expected.number))
                             << (*k)->name << ' ' << f.name << " n " << n << ": "
-                            << value_of({got.number}) << " instead of " << value_of({expected.number});
+                            << value_of({got.number}) << " instead of "
+                            << value_of({expected.number});
                         for (size_t i = 0; i < n; i++)
                             ASSERT_TRUE(same(got.out[i], expected.out[i]))
                                 << (*k)->name << ' ' << f.name << " n " << n << " at " << i << ": "

@@ -53,9 +53,9 @@ inline std::vector<uint8_t> random_rows(uint32_t type, size_t n_rows, size_t n_c
     std::vector<uint8_t> rows(n_rows * n_cols / t->block_values * t->block_bytes);
     for (uint8_t& byte : rows) {
         const auto noise = static_cast<uint8_t>(random());
-        byte = fill == Fill::kRandom ? noise
+        byte = fill == Fill::kRandom  ? noise
                : fill == Fill::kZeros ? 0
-               : fill == Fill::kOnes ? 0xff
+               : fill == Fill::kOnes  ? 0xff
                                       : 0x80;
     }
     std::normal_distribution<float> normal;
@@ -64,7 +64,8 @@ inline std::vector<uint8_t> random_rows(uint32_t type, size_t n_rows, size_t n_c
             const float x = normal(random);
             llx_f32 bits = bits_of(x);
             if (type == LLX_TYPE_F16)
-                llx_kernels_select(0, "generic")->to_f16(&bits, 1, reinterpret_cast<u16*>(&rows[b]));
+                llx_kernels_select(0, "generic")
+                    ->to_f16(&bits, 1, reinterpret_cast<u16*>(&rows[b]));
             else if (type == LLX_TYPE_BF16)
                 std::memcpy(&rows[b], reinterpret_cast<uint8_t*>(&bits) + 2, 2);
             else

@@ -98,7 +98,8 @@ int quantum_of(float x, const Affine& a, int top) {
 double error_of(std::span<const float> x, std::span<const float> weight, const Affine& a, int top) {
     double error = 0.0;
     for (size_t i = 0; i < x.size(); i++) {
-        const double off = static_cast<double>(a.scale) * quantum_of(x[i], a, top) - a.minimum - x[i];
+        const double off =
+            static_cast<double>(a.scale) * quantum_of(x[i], a, top) - a.minimum - x[i];
         error += weight[i] * off * off;
     }
     return error;
@@ -137,8 +138,9 @@ Affine fit_affine(std::span<const float> x, std::span<const float> weight, int t
     double least = error_of(x, weight, best, top);
     // Grids from one quantum coarser to one finer than the range.
     for (int step = -10; step <= 10; step++) {
-        Affine trial{(highest - lowest) / (static_cast<float>(top) + 0.1F * static_cast<float>(step)),
-                     -lowest};
+        Affine trial{
+            (highest - lowest) / (static_cast<float>(top) + 0.1F * static_cast<float>(step)),
+            -lowest};
         for (int round = 0; round < 3; round++) {
             trial = refit(x, weight, trial, top);
             if (trial.scale <= 0.0F)
@@ -163,8 +165,8 @@ struct SuperBlock {
 };
 
 // Tries the neighbours of the rounded 6-bit scale and minimum too.
-void round_affine(std::span<const float> x, std::span<const float> weight, const Affine& fit, int top,
-                  float d, float dmin, uint8_t& scale, uint8_t& minimum) {
+void round_affine(std::span<const float> x, std::span<const float> weight, const Affine& fit,
+                  int top, float d, float dmin, uint8_t& scale, uint8_t& minimum) {
     const int near_scale = static_cast<int>(std::nearbyint(fit.scale * inverse_or_zero(d)));
     const int near_minimum = static_cast<int>(std::nearbyint(fit.minimum * inverse_or_zero(dmin)));
     double least = std::numeric_limits<double>::infinity();
@@ -172,8 +174,8 @@ void round_affine(std::span<const float> x, std::span<const float> weight, const
         for (int dm = -1; dm <= 1; dm++) {
             const int s = std::clamp(near_scale + ds, 0, 63);
             const int m = std::clamp(near_minimum + dm, 0, 63);
-            const double error = error_of(
-                x, weight, {d * static_cast<float>(s), dmin * static_cast<float>(m)}, top);
+            const double error =
+                error_of(x, weight, {d * static_cast<float>(s), dmin * static_cast<float>(m)}, top);
             if (error < least) {
                 least = error;
                 scale = static_cast<uint8_t>(s);
