@@ -435,17 +435,20 @@ Status clear(const std::string& directory) {
     return {};
 }
 
-// True if all links of each wanted probe are pinned, and no others. A probe that
-// was refused when the set was made does not count: asking again would only
-// interrupt the others.
-bool links_match(std::vector<ProbePlan>& plans, const std::string& directory,
-                 std::uint32_t refused) {
-    std::size_t n_wanted = 0;
+// Takes out the probes that the kernel refused when the pinned set was made:
+// asking again would only interrupt the others.
+void give_up_refused(std::vector<ProbePlan>& plans, std::uint32_t refused) {
     for (std::size_t i = 0; i < plans.size(); i++) {
-        ProbePlan& plan = plans[i];
-        if (plan.probe.active && !plan.probe.required && (refused >> i & 1)) {
-            plan.give_up("the kernel refused it when the telemetry was started");
+        if (plans[i].probe.active && !plans[i].probe.required && (refused >> i & 1)) {
+            plans[i].give_up("the kernel refused it when the telemetry was started");
         }
+    }
+}
+
+// True if all links of each wanted probe are pinned, and no others.
+bool links_match(const std::vector<ProbePlan>& plans, const std::string& directory) {
+    std::size_t n_wanted = 0;
+    for (const ProbePlan& plan : plans) {
         for (const std::string& program : plan.programs) {
             if (!open_pinned(link_path(directory, program)).is_open()) {
                 return false;
@@ -469,8 +472,12 @@ Result<std::vector<Probe>> BpfSource::survey(const BpfOptions& options) {
     if (!skeleton) {
         return skeleton.error();
     }
+    std::vector<ProbePlan> plans = plan_probes((*skeleton)->obj, types->get(), options.leave_out);
+    if (const std::optional<Meta> meta = read_meta(options.pin_directory)) {
+        give_up_refused(plans, meta->refused);
+    }
     std::vector<Probe> probes;
-    for (ProbePlan& plan : plan_probes((*skeleton)->obj, types->get(), options.leave_out)) {
+    for (ProbePlan& plan : plans) {
         probes.push_back(std::move(plan.probe));
     }
     return probes;
@@ -508,8 +515,8 @@ Result<BpfSource> BpfSource::ensure(const BpfOptions& options) {
     }
     const bool maps_fit = source.cgroups_.is_open() && source.system_.is_open();
     std::vector<ProbePlan> kept = plans;
-    source.reused_ = maps_fit && meta->object_hash == object_hash() &&
-                     links_match(kept, directory, meta->refused);
+    give_up_refused(kept, meta ? meta->refused : 0);
+    source.reused_ = maps_fit && meta->object_hash == object_hash() && links_match(kept, directory);
     if (source.reused_) {
         plans = std::move(kept);
     } else {

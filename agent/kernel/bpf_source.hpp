@@ -43,7 +43,8 @@ class BpfSource {
     // Detaches and unpins everything. Fine if there is nothing.
     static Status unload(const std::string& pin_directory);
 
-    // What this kernel could do, judged by its BTF alone; changes nothing.
+    // What this kernel can do, judged by its BTF, and by what it refused if the
+    // telemetry runs already; changes nothing and needs no privileges.
     static Result<std::vector<Probe>> survey(const BpfOptions& options);
 
     int cgroups_fd() const { return cgroups_.get(); }

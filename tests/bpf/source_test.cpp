@@ -189,6 +189,9 @@ TEST_F(Source, ProbeThatCannotBeAttachedIsLeftOut) {
                   "llamux_refault: Argument list too long");
         EXPECT_FALSE(std::filesystem::exists(pinned("links/llamux_refault")));
     }
+    const Result<std::vector<Probe>> survey = BpfSource::survey(options());
+    ASSERT_TRUE(survey);
+    EXPECT_FALSE(probe_of(*survey, "refaults").active);
     Result<BpfSource> again = BpfSource::ensure(options());
     ASSERT_TRUE(again);
     EXPECT_TRUE(again->reused()) << "counting is not interrupted for a probe that failed before";
