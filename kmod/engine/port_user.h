@@ -57,6 +57,10 @@ typedef long long s64;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define BIT(n) (1UL << (n))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+/* As the kernel has it: the message may be left out. */
+#undef static_assert
+#define static_assert(expr, ...) static_assert_(expr, ##__VA_ARGS__, #expr)
+#define static_assert_(expr, text, ...) _Static_assert(expr, text)
 #define noinline __attribute__((__noinline__))
 #endif
 

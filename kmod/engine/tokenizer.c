@@ -321,10 +321,14 @@ static bool resegment(struct encoder *e, const struct symbol *s,
 	}
 }
 
-/* Sizes of the scratch memory, and then the memory; see arena.h. */
-static void lay_out(struct encoder *e, struct llx_arena *arena, u32 n_symbols)
+/*
+ * Sizes of the scratch memory, and then the memory; see arena.h. A symbol may
+ * be a single byte: user-defined pieces can cut characters.
+ */
+static void lay_out(struct encoder *e, struct llx_arena *arena)
 {
 	const struct llx_tokenizer *t = e->t;
+	u32 n_symbols = e->text_bytes;
 
 	/* Each merge takes one pair out and puts at most two in. */
 	e->heap = llx_arena_take(arena, 2ull * n_symbols, sizeof(*e->heap));
@@ -358,11 +362,11 @@ int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
 	for (i = 0; i < bytes; i++)
 		n_spaces += text[i] == ' ';
 	e.text_bytes = bytes + prefix + n_spaces * (LLX_SPM_SPACE_BYTES - 1);
-	lay_out(&e, &arena, bytes + prefix);
+	lay_out(&e, &arena);
 	ret = llx_arena_commit(&arena);
 	if (ret)
 		return -ENOMEM;
-	lay_out(&e, &arena, bytes + prefix);
+	lay_out(&e, &arena);
 
 	normalize(&e, text, bytes, prefix);
 	split_characters(&e);

@@ -47,8 +47,9 @@ const struct llx_vocab *llx_tokenizer_vocab(const struct llx_tokenizer *t);
  * @tokens: out, (@max)
  * @n_tokens: out
  *
- * May sleep (allocates scratch of about 24 bytes per byte of text); no FPU.
- * O(n log n). Return: 0; -E2BIG more than @max tokens; -ENOMEM.
+ * May sleep (allocates scratch of about 41 bytes per byte of text, where a
+ * space counts as three); no FPU. O(n log n). Return: 0; -E2BIG more than
+ * @max tokens; -ENOMEM.
  */
 int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
 			 size_t bytes, bool start, s32 *tokens, u32 max,

@@ -23,6 +23,7 @@ extern "C" {
 #include "engine/tokenizer.h"
 #include "engine/tokenizer_load.h"
 #include "engine/transformer.h"
+#include "engine/utf8.h"
 #include "math/ops.h"
 #include "simd/kernels.h"
 }

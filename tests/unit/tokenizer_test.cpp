@@ -209,6 +209,21 @@ TEST(Tokenizer, MatchesUserDefinedPiecesFirst) {
     EXPECT_EQ(decode(t, encode(t, "    s")), "    s");
 }
 
+// A user-defined piece may cut the three bytes that a space becomes, so there
+// can be more symbols than bytes of text. Found by tokenizer_fuzz: the scratch
+// memory was too small.
+TEST(Tokenizer, HasRoomForPiecesThatCutCharacters) {
+    TinyVocab vocab = bare();
+    vocab.add("\xe2", 0.0F, kUserDefined);
+    const Tokenizer t = load_vocab(vocab);
+    const std::string spaces(1000, ' ');
+    const Ids ids = encode(t, spaces, true);
+    ASSERT_EQ(ids.size(), 3003U);
+    EXPECT_EQ(ids[3], 259);
+    EXPECT_EQ(ids[4], kFirstByte + 0x96);
+    EXPECT_EQ(ids[5], kFirstByte + 0x81);
+}
+
 TEST(Tokenizer, TakesUnusedPiecesApart) {
     TinyVocab vocab = bare();
     vocab.add("ab", 3, kUnused);
@@ -424,13 +439,13 @@ TEST(Tokenizer, IsNotQuadraticInHostileText) {
     }
     vocab.add("z", 0, kNormal);
     const Tokenizer t = load_vocab(vocab);
-    constexpr std::size_t kBytes = 1U << 20;
+    constexpr std::size_t kBytes = 1U << 18;
     for (const char letter : {'z', 'q', '~', ' ', 'a', '\xff', '\xe2'}) {
         const auto begin = std::chrono::steady_clock::now();
         const Ids ids = encode(t, std::string(kBytes, letter), true);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
         EXPECT_GT(ids.size(), kBytes / LLX_MAX_PIECE_BYTES);
-        EXPECT_LT(took.count(), 60.0) << letter;
+        EXPECT_LT(took.count(), 30.0) << letter;
     }
 }
 
