@@ -19,7 +19,7 @@ struct workspace {
 	u32 n_neutral;
 	u32 n_tokens;
 	struct llx_phrase phrases[LLAMUX_MAX_CANDIDATES];
-	s64 bias[LLAMUX_MAX_CANDIDATES];  /* micro-nats, neutral prompt */
+	s64 bias[LLAMUX_MAX_CANDIDATES];  /* micro-nats, neutral prompt; or 0 */
 	s64 score[LLAMUX_MAX_CANDIDATES]; /* micro-nats per token over it */
 	u32 permille[LLAMUX_MAX_CANDIDATES];
 	u32 n_candidates;
@@ -89,9 +89,30 @@ static int encode_phrases(struct workspace *w, const struct llx_tokenizer *token
 	return 0;
 }
 
+/* Log-probabilities after @tokens, of which the first @keep are evaluated. */
+static int score_after(struct workspace *w, struct llx_context *ctx, const s32 *tokens,
+		       u32 n_tokens, u32 keep)
+{
+	int ret;
+
+	llx_context_truncate(ctx, keep);
+	ret = llx_context_eval(ctx, tokens + keep, n_tokens - keep, true);
+	return ret ? ret : llx_score_phrases(ctx, w->phrases, w->n_candidates);
+}
+
 /*
- * Scores under the neutral prompt, then under the real one; what the two
- * prompts begin with alike is evaluated once.
+ * Does the model prefer some phrases whatever the facts are? True for one that
+ * was not trained on the task. What one that was trained says without facts is
+ * how often a change is right: taking that away would favour the rare ones.
+ */
+static bool is_biased(enum llx_prompt_format format)
+{
+	return format != LLX_PROMPT_PILOT;
+}
+
+/*
+ * Scores under the neutral prompt if need be, then under the real one; what the
+ * two prompts begin with alike is evaluated once.
  */
 static int score(struct workspace *w, struct llx_context *ctx)
 {
@@ -99,22 +120,17 @@ static int score(struct workspace *w, struct llx_context *ctx)
 	u32 i;
 	int ret;
 
-	llx_context_truncate(ctx, 0);
-	ret = llx_context_eval(ctx, w->neutral, w->n_neutral, true);
-	if (!ret)
-		ret = llx_score_phrases(ctx, w->phrases, w->n_candidates);
-	if (ret)
-		return ret;
-	for (i = 0; i < w->n_candidates; i++)
-		w->bias[i] = w->phrases[i].logprob_micro_nats;
-
-	while (common < w->n_neutral && common + 1 < w->n_tokens &&
-	       w->neutral[common] == w->tokens[common])
-		common++;
-	llx_context_truncate(ctx, common);
-	ret = llx_context_eval(ctx, w->tokens + common, w->n_tokens - common, true);
-	if (!ret)
-		ret = llx_score_phrases(ctx, w->phrases, w->n_candidates);
+	if (is_biased(ctx->model->prompt_format)) {
+		ret = score_after(w, ctx, w->neutral, w->n_neutral, 0);
+		if (ret)
+			return ret;
+		for (i = 0; i < w->n_candidates; i++)
+			w->bias[i] = w->phrases[i].logprob_micro_nats;
+		while (common < w->n_neutral && common + 1 < w->n_tokens &&
+		       w->neutral[common] == w->tokens[common])
+			common++;
+	}
+	ret = score_after(w, ctx, w->tokens, w->n_tokens, common);
 	if (ret)
 		return ret;
 	for (i = 0; i < w->n_candidates; i++)
