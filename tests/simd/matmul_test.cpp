@@ -94,8 +94,8 @@ TEST_P(Types, DecodesLikeTheReference) {
     }
 }
 
-// Catches: a wrong formula in the reference table. The bound is the one of
-// docs/NUMERICS: each of n terms rounds when it is made and when it is added.
+// Catches: a wrong formula in the reference table. The bound: each of n terms
+// rounds when it is made and when it is added.
 TEST_P(Types, GenericIsWithinTheBoundOfTheExactProduct) {
     const uint32_t type = GetParam();
     const uint32_t n_cols = 512;

@@ -7,6 +7,7 @@
 // instruction treats in another way than the plain loop.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -99,10 +100,10 @@ Result run(const Function& f, const llx_kernels& k, const std::vector<float>& x,
     const GuardedBuffer in_half(2 * n, guard, shift);
     const GuardedBuffer out(4 * n, guard, shift);
     const GuardedBuffer out_half(2 * n, guard, shift);
-    std::memcpy(in_x.as<u8>(), x.data(), 4 * n);
-    std::memcpy(in_w.as<u8>(), w.data(), 4 * n);
-    std::memcpy(out.as<u8>(), w.data(), 4 * n);
-    std::memcpy(in_half.as<u8>(), half.data(), 2 * n);
+    std::copy(x.begin(), x.end(), in_x.as<float>());
+    std::copy(w.begin(), w.end(), in_w.as<float>());
+    std::copy(w.begin(), w.end(), out.as<float>());
+    std::copy(half.begin(), half.end(), in_half.as<u16>());
     Call call{in_x.as<llx_f32>(), in_w.as<llx_f32>(), in_half.as<u16>(),  out.as<llx_f32>(),
               out_half.as<u16>(), bits_of(number),    static_cast<u32>(n)};
     f.run(k, call);
@@ -170,7 +171,7 @@ TEST(Rows, QuantizeAgreesBitForBit) {
             const GuardedBuffer in(4 * n, Guard::kBehind);
             const GuardedBuffer a(n / 32 * sizeof(llx_act_block), Guard::kBehind);
             const GuardedBuffer b(n / 32 * sizeof(llx_act_block), Guard::kBehind);
-            std::memcpy(in.as<u8>(), x.data(), 4 * n);
+            std::copy(x.begin(), x.end(), in.as<float>());
             generic->quantize_row(in.as<llx_f32>(), n, a.as<llx_act_block>());
             (*k)->quantize_row(in.as<llx_f32>(), n, b.as<llx_act_block>());
             ASSERT_EQ(0, std::memcmp(a.as<u8>(), b.as<u8>(), n / 32 * sizeof(llx_act_block)))

@@ -365,6 +365,17 @@ TEST(Sample, CutsByTopKTopPAndMinP) {
     EXPECT_EQ(shares(min_p, logits)[1], 1.0);
 }
 
+TEST(Sample, TiesGoToTheLowerToken) {
+    Draw draw;
+    draw.s.top_k = 1;
+    for (const u64 random : {u64{0}, ~u64{0}})
+        EXPECT_EQ(draw({1, 7, 3, 7, 7, 2}, random), 1U);
+    draw.s.top_k = 2;
+    const auto got = shares(draw, {1, 7, 3, 7, 7, 2});
+    EXPECT_NEAR(got[1], 0.5, 0.001);
+    EXPECT_NEAR(got[3], 0.5, 0.001);
+}
+
 TEST(Sample, TopPCountsWithinTopK) {
     // Of the top two, 0.4 / 0.7 = 0.571 is already 0.57.
     const std::vector<float> logits = {std::log(0.4F), std::log(0.3F), std::log(0.3F)};
