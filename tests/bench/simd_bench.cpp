@@ -35,7 +35,8 @@ void matmul(benchmark::State& state, const llx_kernels* k, u32 type) {
         benchmark::DoNotOptimize(y.data());
         benchmark::ClobberMemory();
     }
-    const double macs = 1.0 * n_tokens * n_rows * kColumns * static_cast<double>(state.iterations());
+    const double macs =
+        1.0 * n_tokens * n_rows * kColumns * static_cast<double>(state.iterations());
     state.counters["GMAC/s"] = benchmark::Counter(macs / 1e9, benchmark::Counter::kIsRate);
     const double bytes = 1.0 * static_cast<double>(m.shape.tile_bytes) * m.shape.n_tiles *
                          static_cast<double>(state.iterations());
@@ -105,9 +106,8 @@ int main(int argc, char** argv) {
                                      [k](benchmark::State& state) { quantize(state, *k); });
     }
     for (const u32 type : kTypes)
-        benchmark::RegisterBenchmark(
-            (std::string("pack/") + llx_type_traits(type)->name).c_str(),
-            [type](benchmark::State& state) { pack(state, type); });
+        benchmark::RegisterBenchmark((std::string("pack/") + llx_type_traits(type)->name).c_str(),
+                                     [type](benchmark::State& state) { pack(state, type); });
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();
