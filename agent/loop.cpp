@@ -8,7 +8,6 @@
 
 #include "advise/advise.hpp"
 #include "apply/apply.hpp"
-#include "validate/policy.hpp"
 #include "verify/verify.hpp"
 
 namespace llamux {
@@ -27,9 +26,13 @@ std::string change_text(const Plan& plan) {
            format_value(plan.target.kind, plan.value_new);
 }
 
+KnobTarget target_of(const Candidate& candidate) {
+    return {static_cast<llamux_action_kind>(candidate.kind), candidate.cgroup_path,
+            candidate.cgroup_id};
+}
+
 std::string candidate_text(const Candidate& candidate) {
-    const KnobTarget target{static_cast<llamux_action_kind>(candidate.kind), candidate.cgroup_path,
-                            candidate.cgroup_id};
+    const KnobTarget target = target_of(candidate);
     return knob_name(target) + " " + format_value(target.kind, candidate.value_old) + " -> " +
            format_value(target.kind, candidate.value_new);
 }
@@ -274,7 +277,8 @@ void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickRepo
         report.events.push_back(std::move(event));
     }
     if (Status saved = parts_.store.save(suggestion); !saved) {
-        degrade(saved.error().message, report);
+        report_refusal(suggestion.id, candidate_text(*change),
+                       Refusal{RefusalReason::kJournalUnusable, saved.error().message}, report);
         return;
     }
     if (!config_.policy.apply) {
@@ -283,24 +287,7 @@ void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickRepo
     // Asked once before measuring, so that what is refused costs nothing, and
     // again just before the write.
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kShared);
-    const KnobTarget target{static_cast<llamux_action_kind>(change->kind), change->cgroup_path,
-                            change->cgroup_id};
-    const Result<Settings> present = parts_.knobs.read(target);
-    if (!journal || !present) {
-        const Error& error = !journal ? journal.error() : present.error();
-        report_refusal(suggestion.id, candidate_text(*change),
-                       Refusal{RefusalReason::kValueUnknown, error.message}, report);
-        return;
-    }
-    const CgroupNode* node = sensed.tree.find(change->cgroup_id);
-    const PolicyInput input{.snapshot = *snapshot_,
-                            .present = *present,
-                            .n_siblings = node ? node->n_siblings : 0,
-                            .changes = journal->changes(),
-                            .boot_id = journal->writer().boot_id,
-                            .now_boot_ns = parts_.clock.boot_ns(),
-                            .by_person = false};
-    const Decision decision = Policy(config_.policy).decide(*change, fact, input);
+    const Decision decision = decide(*change, fact, false, sensed, journal);
     if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
         report_refusal(suggestion.id, candidate_text(*change), *refusal, report);
         return;
@@ -309,6 +296,29 @@ void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickRepo
     by_person_ = false;
     report.events.push_back(
         make_event(EventType::kMeasuring, suggestion.id + ": measuring before the change"));
+}
+
+Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_person,
+                      const Sensed& sensed, const Result<LockedJournal>& journal) const {
+    if (!journal) {
+        return Refusal{RefusalReason::kJournalUnusable, journal.error().message};
+    }
+    const Result<Settings> present = parts_.knobs.read(target_of(candidate));
+    if (!present) {
+        return Refusal{means_gone(present.error()) ? RefusalReason::kGroupUnknown
+                                                   : RefusalReason::kValueUnknown,
+                       present.error().message};
+    }
+    const CgroupNode* node = sensed.tree.find(candidate.cgroup_id);
+    const PolicyInput input{.snapshot = *snapshot_,
+                            .present = *present,
+                            .n_siblings = node ? node->n_siblings : 0,
+                            .changes = journal->changes(),
+                            .journal_damage = journal->damage(),
+                            .boot_id = journal->writer().boot_id,
+                            .now_boot_ns = parts_.clock.boot_ns(),
+                            .by_person = by_person};
+    return Policy(config_.policy).decide(candidate, fact, input);
 }
 
 // ---- the change under way -------------------------------------------------
@@ -352,47 +362,17 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
 }
 
 void Loop::apply(const Sensed& sensed, TickReport& report) {
-    const std::string id = suggestion_id(candidate_);
-    const auto refuse = [&](const Refusal& refusal) {
-        report_refusal(id, candidate_text(candidate_), refusal, report);
-        finish();
-    };
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
-    if (!journal) {
-        degrade(journal.error().message, report);
-        return;
-    }
-    if (!journal->damage().empty()) {
-        degrade("the journal in " + parts_.journal.directory() + " is damaged (" +
-                    journal->damage().front() + "): look at it and move it away",
-                report);
-        return;
-    }
-    const KnobTarget target{static_cast<llamux_action_kind>(candidate_.kind),
-                            candidate_.cgroup_path, candidate_.cgroup_id};
-    const Result<Settings> present = parts_.knobs.read(target);
-    if (!present) {
-        return refuse(Refusal{means_gone(present.error()) ? RefusalReason::kGroupUnknown
-                                                          : RefusalReason::kValueUnknown,
-                              present.error().message});
-    }
-    const CgroupNode* node = sensed.tree.find(candidate_.cgroup_id);
-    const std::uint64_t now = parts_.clock.boot_ns();
-    const PolicyInput input{.snapshot = *snapshot_,
-                            .present = *present,
-                            .n_siblings = node ? node->n_siblings : 0,
-                            .changes = journal->changes(),
-                            .boot_id = journal->writer().boot_id,
-                            .now_boot_ns = now,
-                            .by_person = by_person_};
-    const Decision decision = Policy(config_.policy).decide(candidate_, fact_, input);
+    const Decision decision = decide(candidate_, fact_, by_person_, sensed, journal);
     if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
-        return refuse(*refusal);
+        report_refusal(suggestion_id(candidate_), candidate_text(candidate_), *refusal, report);
+        return finish();
     }
     const MeasureLimits& measure = config_.measure;
     // Twice what measuring takes: a stuck loop does not leave a change unjudged.
     const std::uint64_t deadline_ns =
-        now + 2'000'000ull * (measure.settle_ms + (measure.windows + 1) * measure.window_ms);
+        parts_.clock.boot_ns() +
+        2'000'000ull * (measure.settle_ms + (measure.windows + 1) * measure.window_ms);
     const Result<Change> change = apply_action(std::get<Action>(decision), deadline_ns, *journal,
                                                parts_.knobs, parts_.listener);
     report_change(change, report);

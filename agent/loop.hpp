@@ -32,6 +32,7 @@
 #include "kernel/suggestion_store.hpp"
 #include "rollback/rollback.hpp"
 #include "sense/sense.hpp"
+#include "validate/policy.hpp"
 
 namespace llamux {
 
@@ -112,6 +113,8 @@ class Loop {
     void finish();
     void review_kept(TickReport& report);
 
+    Decision decide(const Candidate& candidate, const Fact& fact, bool by_person,
+                    const Sensed& sensed, const Result<LockedJournal>& journal) const;
     Result<Suggestion> ask_model(const Sensed& sensed, TickReport& report);
     void report_refusal(const std::string& id, const std::string& knob, const Refusal& refusal,
                         TickReport& report);

@@ -33,6 +33,7 @@ namespace llamux {
     X(ReclaimTooLarge, "one reclaim step would pass 1 % of the group's memory")         \
     X(SwapNotFast, "swappiness above 100 needs swap on zram or zswap")                  \
     X(IoWeightWithoutEffect, "io.weight has no effect: no iocost on any disk")          \
+    X(JournalUnusable, "the journal can not be relied on: look at it and move it away") \
     X(LiveChange, "another change of this resource is still being measured")            \
     X(CoolDown, "this knob was changed a short while ago")                              \
     X(RateLimit, "the changes allowed in one hour are used up")                         \

@@ -271,6 +271,9 @@ bool is_same_knob(const Change& change, const Question& q) {
 // changed went with the old one.
 MaybeRefusal check_history(const Question& q) {
     const PolicyInput& input = q.input;
+    if (!input.journal_damage.empty()) {
+        return refuse(RefusalReason::kJournalUnusable, input.journal_damage.front());
+    }
     std::uint32_t in_last_hour = 0;
     const Change* last = nullptr;
     for (const Change& change : input.changes) {

@@ -25,6 +25,7 @@ struct PolicyInput {
     const Settings& present;             // read just now; empty for a write-only knob
     unsigned n_siblings = 0;             // of the target group
     const std::vector<Change>& changes;  // of the journal
+    const std::vector<std::string>& journal_damage;
     std::string boot_id;
     std::uint64_t now_boot_ns = 0;
     // A person asked for this very change: it need not be switched on, and is

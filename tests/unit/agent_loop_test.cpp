@@ -382,7 +382,8 @@ TEST_F(LoopTest, ADamagedJournalStopsActingButNotUndoing) {
         tick();
     }
     EXPECT_EQ(changes().size(), 1u) << "nothing new is written";
-    EXPECT_GE(count(EventType::kDegraded), 1);
+    EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
+    EXPECT_NE(last_text(EventType::kRefused).find("journal"), std::string::npos);
 }
 
 TEST_F(LoopTest, TheNextServiceUndoesWhatTheLastLeftUnjudged) {

@@ -69,6 +69,7 @@ class PolicyTest : public testing::Test {
                                 .present = present,
                                 .n_siblings = n_siblings,
                                 .changes = changes,
+                                .journal_damage = damage,
                                 .boot_id = "boot-1",
                                 .now_boot_ns = now_ns,
                                 .by_person = by_person};
@@ -103,6 +104,7 @@ class PolicyTest : public testing::Test {
     Settings present;
     unsigned n_siblings = 1;
     std::vector<Change> changes;
+    std::vector<std::string> damage;
     std::uint64_t now_ns = 100000 * kNsPerSecond;
     bool by_person = false;
     PolicyLimits limits;
@@ -333,6 +335,14 @@ TEST_F(PolicyTest, OneLiveChangePerResource) {
     expect_refused(RefusalReason::kLiveChange);
     live.plan.target = {LLAMUX_ACTION_SWAPPINESS, "", 0};
     expect_allowed();  // another resource
+}
+
+TEST_F(PolicyTest, ADamagedJournalStopsEveryone) {
+    ask_weight(100, 50);
+    damage = {"line 3: its checksum is wrong"};
+    expect_refused(RefusalReason::kJournalUnusable);
+    by_person = true;
+    expect_refused(RefusalReason::kJournalUnusable);
 }
 
 TEST_F(PolicyTest, CoolDownIsLongerAfterAnUndo) {

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Catches: a service that fails without a clear line, runs twice, leaves BPF
+# programs behind after a clean stop, or does not notice what it may not do.
+# $1: llamux-agent. Runs in a guest, without the module.
+
+agent=$1
+state=/tmp/agent-state
+log=/tmp/agent.log
+failed=0
+
+fail() {
+	echo "FAILED: $*"
+	cat $log
+	failed=1
+}
+
+# expect STATUS TEXT COMMAND...: exit status and a line in its output
+expect() {
+	status=$1 text=$2
+	shift 2
+	"$@" >$log 2>&1
+	got=$?
+	[ $got = "$status" ] || fail "exit status $got, not $status: $*"
+	grep -q -- "$text" $log || fail "no line with '$text': $*"
+	echo "ok: $text"
+}
+
+# wait_for COMMAND...: until it succeeds, at most a minute
+wait_for() {
+	for _ in $(seq 600); do
+		"$@" 2>/dev/null && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+run="$agent --state-dir $state run"
+
+expect 2 "degraded: /dev/llamux: No such file" $run --once --interval 0.2
+[ "$(grep -c degraded $log)" = 1 ] || fail "said more than once"
+expect 3 "CAP_BPF" setpriv --reuid=65534 --clear-groups $run --once
+expect 3 "give it CAP_PERFMON$" setpriv --bounding-set -perfmon $run --once
+
+printf '{"aply": true,\n"interval_seconds": "x"}' >/tmp/bad.json
+expect 1 "aply is not a field" "$agent" --config /tmp/bad.json --state-dir $state run --once
+grep -q "interval_seconds must be" $log || fail "only the first mistake is told"
+expect 1 "No such file" "$agent" --config /tmp/none.json --state-dir $state run --once
+
+$run --interval 1 >$log 2>&1 &
+pid=$!
+wait_for grep -q degraded $log || fail "the service does not start"
+[ -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "no pinned map while it runs"
+grep -q "^0::/llamux-agent$" /proc/$pid/cgroup || fail "not in a group of its own"
+[ "$(awk '{ print $19 }' /proc/$pid/stat)" = 5 ] || fail "not nice"
+"$agent" --state-dir $state run --once >/tmp/second.log 2>&1
+[ $? = 1 ] && grep -q "another llamux-agent runs" /tmp/second.log || fail "a second one runs"
+kill -TERM $pid
+wait $pid
+[ $? = 0 ] || fail "SIGTERM is not a clean stop"
+[ ! -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "BPF maps are left after a clean stop"
+echo "ok: start, second instance, stop"
+
+# kill -9, and the next one takes over what is pinned
+$run --interval 1 >$log 2>&1 &
+pid=$!
+wait_for grep -q degraded $log || fail "it does not start again"
+kill -KILL $pid
+wait $pid
+[ -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "killed, but the maps are gone"
+expect 2 "watching and advising" $run --once --interval 0.2
+exit $failed

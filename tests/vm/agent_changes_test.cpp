@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Catches: a knob that a real kernel rounds, couples or refuses otherwise than
+// the agent believes, and a knob left changed by an agent that was killed.
+// Runs as root in a guest, on real cgroups and sysctls; the module is played
+// by a fake device, so that every change happens when the test wants it.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <tuple>
+
+#include "apply/apply.hpp"
+#include "kernel/files.hpp"
+#include "kernel/process.hpp"
+#include "loop.hpp"
+#include "rollback/rollback.hpp"
+#include "support/fake_device.hpp"
+#include "validate/policy.hpp"
+
+namespace llamux {
+namespace {
+
+constexpr const char* kGroup = "/llamux-agent-test";
+constexpr std::uint64_t kMiB = 1 << 20;
+
+bool nobody_lives(const Owner&) {
+    return false;
+}
+
+// One change of a real knob: the scene, what is asked, all files that must be
+// as before once it is undone.
+struct Trial {
+    const char* name;
+    llamux_action_kind kind;
+    std::uint64_t value_old;
+    std::uint64_t value_new;
+    Settings scene;
+    std::vector<std::string> watched;
+};
+
+const std::vector<std::string> kDirtyFiles = {"vm/dirty_background_ratio", "vm/dirty_ratio",
+                                              "vm/dirty_background_bytes", "vm/dirty_bytes"};
+
+const Trial kTrials[] = {
+    {"cpu_weight", LLAMUX_ACTION_CPU_WEIGHT, 100, 50, {{"cpu.weight", "100"}}, {"cpu.weight"}},
+    {"cpu_max", LLAMUX_ACTION_CPU_MAX, 25000, 50000, {{"cpu.max", "25000 50000"}}, {"cpu.max"}},
+    {"cpu_idle", LLAMUX_ACTION_CPU_IDLE, 0, 1, {{"cpu.weight", "250"}}, {"cpu.idle", "cpu.weight"}},
+    {"memory_high",
+     LLAMUX_ACTION_MEMORY_HIGH,
+     LLAMUX_NO_LIMIT,
+     64 * kMiB + 1234,
+     {},
+     {"memory.high"}},
+    {"memory_low", LLAMUX_ACTION_MEMORY_LOW, 0, 100000, {}, {"memory.low"}},
+    {"io_weight", LLAMUX_ACTION_IO_WEIGHT, 100, 50, {{"io.weight", "default 100"}}, {"io.weight"}},
+    {"swappiness", LLAMUX_ACTION_SWAPPINESS, 60, 100, {{"vm/swappiness", "60"}}, {"vm/swappiness"}},
+    {"watermark",
+     LLAMUX_ACTION_WATERMARK_SCALE,
+     10,
+     50,
+     {{"vm/watermark_scale_factor", "10"}},
+     {"vm/watermark_scale_factor"}},
+    {"dirty_ratios",
+     LLAMUX_ACTION_DIRTY_RATIO,
+     20,
+     10,
+     {{"vm/dirty_background_ratio", "10"}, {"vm/dirty_ratio", "20"}},
+     kDirtyFiles},
+    {"dirty_mixed",
+     LLAMUX_ACTION_DIRTY_RATIO,
+     20,
+     10,
+     {{"vm/dirty_background_bytes", "4194304"}, {"vm/dirty_ratio", "20"}},
+     kDirtyFiles},
+};
+
+std::string trial_name(const Trial& trial) {
+    return trial.name;
+}
+
+class RealKnobs : public testing::Test {
+  protected:
+    RealKnobs() {
+        const std::filesystem::path directory = roots.cgroup + kGroup;
+        std::filesystem::create_directory(directory);
+        roots.state = std::filesystem::temp_directory_path() /
+                      ("llamux-agent-test-" + std::to_string(::getpid()));
+        for (const std::string& file : kDirtyFiles) {
+            saved.push_back({file, *proc.sysctl(file)});
+        }
+        for (const char* file : {"vm/swappiness", "vm/watermark_scale_factor"}) {
+            saved.push_back({file, *proc.sysctl(file)});
+        }
+    }
+    ~RealKnobs() override {
+        for (const Setting& setting : saved) {
+            if (setting.value != "0") {  // the twin in force
+                EXPECT_TRUE(proc.write_sysctl(setting.file, setting.value));
+            }
+        }
+        std::filesystem::remove(roots.cgroup + kGroup);
+        std::filesystem::remove_all(roots.state);
+    }
+
+    KnobTarget target_of(const Trial& trial) const {
+        const bool is_group = action_row(trial.kind)->scope == LLAMUX_SCOPE_CGROUP;
+        return is_group ? KnobTarget{trial.kind, kGroup, group().id()}
+                        : KnobTarget{trial.kind, "", 0};
+    }
+    Cgroup group() const {
+        Result<Cgroup> opened = cgroups.open(kGroup, 0);
+        EXPECT_TRUE(opened) << opened.error().message;
+        return std::move(*opened);
+    }
+    std::string read(const std::string& file) const {
+        const Result<std::string> text =
+            file.starts_with("vm/") ? proc.sysctl(file) : group().read(file);
+        return text ? *text : text.error().message;
+    }
+    std::string state_of(const Trial& trial) const {
+        std::string all;
+        for (const std::string& file : trial.watched) {
+            all += file + "=" + read(file) + "; ";
+        }
+        return all;
+    }
+    void set_scene(const Trial& trial) const {
+        const Status written = knobs.write(target_of(trial), trial.scene);
+        ASSERT_TRUE(written) << written.error().message;
+    }
+
+    Result<Action> action_of(const Trial& trial) const {
+        const KnobTarget target = target_of(trial);
+        Candidate candidate;
+        candidate.kind = trial.kind;
+        candidate.cgroup_path = target.cgroup_path;
+        candidate.cgroup_id = target.cgroup_id;
+        candidate.value_old = trial.value_old;
+        candidate.value_new = trial.value_new;
+        candidate.direction = trial.value_new < trial.value_old ? LLAMUX_LOWER : LLAMUX_RAISE;
+        auto snapshot = std::make_unique<llamux_snapshot>();
+        std::memset(snapshot.get(), 0, sizeof(*snapshot));
+        snapshot->window_ns = kNsPerSecond;
+        snapshot->signals.flags = LLAMUX_SIGNAL_IO_WEIGHT_WORKS;
+        snapshot->signals.memory_total_bytes = 1024 * kMiB;
+        snapshot->n_groups = 1;
+        snapshot->groups[0].signals.cgroup_id = target.cgroup_id;
+        snapshot->groups[0].signals.memory_current_bytes = 64 * kMiB;
+        snapshot->groups[0].signals.cpu_max_period_us = 50000;
+        const Result<Settings> present = knobs.read(target);
+        if (!present) {
+            return present.error();
+        }
+        const std::vector<Change> changes;
+        const PolicyInput input{.snapshot = *snapshot,
+                                .present = *present,
+                                .n_siblings = 1,
+                                .changes = changes,
+                                .journal_damage = {},
+                                .boot_id = boot_id(),
+                                .now_boot_ns = 1,
+                                .by_person = true};
+        const Decision decision = Policy(PolicyLimits{}).decide(candidate, Fact{}, input);
+        if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
+            return Error{0, refusal->text()};
+        }
+        return std::get<Action>(decision);
+    }
+
+    std::string boot_id() const { return *proc.boot_id(); }
+    LockedJournal lock() {
+        const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, clock);
+        Result<LockedJournal> locked = journal.lock(LockMode::kExclusive);
+        EXPECT_TRUE(locked) << locked.error().message;
+        return std::move(*locked);
+    }
+    // A process does @work and is killed at @deadly. Did it die there?
+    static bool dies_at(Step deadly, const std::function<void(const StepListener&)>& work) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            work([deadly](Step step) {
+                if (step == deadly) {
+                    ::kill(::getpid(), SIGKILL);
+                }
+            });
+            ::_exit(0);
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        return WIFSIGNALED(status);
+    }
+
+    Roots roots = Roots::of_this_machine();
+    ProcFs proc{roots};
+    CgroupFs cgroups{roots.cgroup};
+    Knobs knobs{cgroups, proc};
+    SystemClock clock;
+    Settings saved;
+};
+
+class EachKnob : public RealKnobs, public testing::WithParamInterface<Trial> {};
+
+TEST_P(EachKnob, IsWrittenAsAskedAndComesBackExactly) {
+    const Trial& trial = GetParam();
+    set_scene(trial);
+    const std::string before = state_of(trial);
+    const Result<Action> action = action_of(trial);
+    ASSERT_TRUE(action) << action.error().message;
+    LockedJournal journal = lock();
+    const Result<Change> written = apply_action(*action, 1, journal, knobs, {});
+    ASSERT_TRUE(written) << written.error().message;
+    ASSERT_EQ(written->state, EntryType::kWritten) << written->why;
+    EXPECT_NE(state_of(trial), before);
+    const Result<Change> undone = undo_change(written->number, "test", {}, journal, knobs, {});
+    ASSERT_TRUE(undone) << undone.error().message;
+    EXPECT_EQ(undone->state, EntryType::kUndone) << undone->why;
+    EXPECT_EQ(state_of(trial), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, EachKnob, testing::ValuesIn(kTrials),
+                         [](const auto& test) { return trial_name(test.param); });
+
+class KilledAtEachStep : public RealKnobs,
+                         public testing::WithParamInterface<std::tuple<Trial, Step>> {};
+
+TEST_P(KilledAtEachStep, TheKnobIsBackAfterReplay) {
+    const auto& [trial, step] = GetParam();
+    set_scene(trial);
+    const std::string before = state_of(trial);
+    const Result<Action> action = action_of(trial);
+    ASSERT_TRUE(action) << action.error().message;
+    const bool died = dies_at(step, [&](const StepListener& listener) {
+        LockedJournal journal = lock();
+        const Result<Change> change = apply_action(*action, 1, journal, knobs, listener);
+        listener(Step::kJudged);
+        if (change) {
+            (void)undo_change(change->number, "worse", {}, journal, knobs, listener).ok();
+        }
+    });
+    const bool has_middle =
+        trial.kind == LLAMUX_ACTION_DIRTY_RATIO || trial.kind == LLAMUX_ACTION_CPU_IDLE;
+    EXPECT_EQ(died, has_middle || step != Step::kPartWritten);
+    LockedJournal journal = lock();
+    const Accounting accounting = account_for_all(journal, knobs, nobody_lives, {});
+    EXPECT_TRUE(accounting.errors.empty()) << accounting.errors.front();
+    EXPECT_EQ(state_of(trial), before);
+    for (const Change& change : journal.changes()) {
+        EXPECT_EQ(change.state, EntryType::kUndone) << change.why;
+    }
+}
+
+#define LLAMUX_STEP_VALUE(id, word) Step::k##id,
+constexpr Step kSteps[] = {LLAMUX_STEPS(LLAMUX_STEP_VALUE)};
+#undef LLAMUX_STEP_VALUE
+
+INSTANTIATE_TEST_SUITE_P(Real, KilledAtEachStep,
+                         testing::Combine(testing::ValuesIn(kTrials), testing::ValuesIn(kSteps)),
+                         [](const auto& test) {
+                             std::string step(step_word(std::get<1>(test.param)));
+                             std::replace(step.begin(), step.end(), '-', '_');
+                             return trial_name(std::get<0>(test.param)) + "_" + step;
+                         });
+
+TEST_F(RealKnobs, ReclaimIsDoneAndAccountedForAsIrrevocable) {
+    const Trial trial{"reclaim", LLAMUX_ACTION_MEMORY_RECLAIM, 0, kMiB, {}, {}};
+    const Result<Action> action = action_of(trial);
+    ASSERT_TRUE(action) << action.error().message;
+    LockedJournal journal = lock();
+    const Result<Change> change = apply_action(*action, 1, journal, knobs, {});
+    ASSERT_TRUE(change) << change.error().message;
+    EXPECT_EQ(change->state, EntryType::kWritten) << change->why;
+    EXPECT_EQ(undo_change(change->number, "test", {}, journal, knobs, {})->state, EntryType::kGone);
+}
+
+TEST_F(RealKnobs, AGroupMadeAnewIsAnotherGroup) {
+    set_scene(kTrials[0]);
+    const Result<Action> action = action_of(kTrials[0]);
+    ASSERT_TRUE(action);
+    std::filesystem::remove(roots.cgroup + kGroup);
+    std::filesystem::create_directory(roots.cgroup + kGroup);
+    LockedJournal journal = lock();
+    const Result<Change> change = apply_action(*action, 1, journal, knobs, {});
+    ASSERT_TRUE(change) << change.error().message;
+    EXPECT_EQ(change->state, EntryType::kGone);
+    EXPECT_EQ(read("cpu.weight"), "100");
+}
+
+TEST_F(RealKnobs, AnOpenGroupThatIsRemovedFailsCleanly) {
+    const Cgroup open = group();
+    std::filesystem::remove(roots.cgroup + kGroup);
+    const Result<std::string> text = open.read("cpu.weight");
+    ASSERT_FALSE(text);
+    EXPECT_TRUE(means_gone(text.error())) << text.error().message;
+    std::filesystem::create_directory(roots.cgroup + kGroup);
+}
+
+// ---- the whole agent --------------------------------------------------------
+
+class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
+  protected:
+    WholeAgent() {
+        EXPECT_TRUE(group().write("cgroup.subtree_control", "+cpu"));
+        std::filesystem::create_directory(roots.cgroup + kGroup + "/web");
+        std::filesystem::create_directory(roots.cgroup + kGroup + "/hog");
+        config.policy.apply = true;
+        config.interval_ms = 1;
+        config.measure = {.windows = 3, .window_ms = 1, .settle_ms = 1};
+        hog_id = cgroups.open(hog(), 0)->id();
+        kernel.advice = [this](llamux_advice& answer) {
+            answer.n_facts = 1;
+            answer.facts[0].cause = LLAMUX_CAUSE_CPU_CONTENTION;
+            answer.facts[0].victim_id = cgroups.open(std::string(kGroup) + "/web", 0)->id();
+            answer.facts[0].culprit_id = hog_id;
+            answer.n_candidates = 2;
+            answer.candidates[0].kind = LLAMUX_ACTION_CPU_WEIGHT;
+            answer.candidates[0].direction = LLAMUX_LOWER;
+            answer.candidates[0].cgroup_id = hog_id;
+            answer.candidates[0].value_old = 100;
+            answer.candidates[0].value_new = 50;
+        };
+    }
+    ~WholeAgent() override {
+        std::filesystem::remove(roots.cgroup + kGroup + "/web");
+        std::filesystem::remove(roots.cgroup + kGroup + "/hog");
+    }
+    static std::string hog() { return std::string(kGroup) + "/hog"; }
+    std::string weight() const {
+        const Result<std::string> text = cgroups.open(hog(), 0)->read("cpu.weight");
+        return text ? *text : text.error().message;
+    }
+
+    // From start to clean stop; every window looks the same, so the change is
+    // undone for want of effect.
+    void live(const StepListener& listener) {
+        Sense sense(cgroups, proc, {});
+        const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, clock);
+        const SuggestionStore store(roots.state);
+        Loop loop(
+            LoopParts{.sense = sense,
+                      .knobs = knobs,
+                      .journal = journal,
+                      .store = store,
+                      .clock = clock,
+                      .open_device = [this]() -> Result<std::unique_ptr<Device>> {
+                          return std::unique_ptr<Device>(std::make_unique<FakeDevice>(kernel));
+                      },
+                      .is_alive = [this](const Owner& owner) { return proc.is_alive(owner); },
+                      .listener = listener},
+            config);
+        (void)loop.start();
+        for (int i = 0; i < 20; i++) {
+            const TickReport report = loop.tick();
+            ::usleep(static_cast<useconds_t>(report.next.count()) * 1000 + 500);
+        }
+        (void)loop.stop();
+    }
+
+    Config config;
+    FakeKernel kernel;
+    std::uint64_t hog_id = 0;
+};
+
+TEST_P(WholeAgent, KilledAtAnyStepIsMadeGoodByTheNextOne) {
+    const Step step = GetParam();
+    const bool died = dies_at(step, [this](const StepListener& listener) { live(listener); });
+    EXPECT_EQ(died, step != Step::kPartWritten && step != Step::kJudged) << step_word(step);
+    // The next agent, whose advice is to do nothing.
+    kernel.advice = [](llamux_advice&) {};
+    live({});
+    EXPECT_EQ(weight(), "100");
+    const LockedJournal journal = lock();
+    EXPECT_TRUE(journal.damage().empty());
+    for (const Change& change : journal.changes()) {
+        EXPECT_FALSE(change.in_force()) << change.why;
+        EXPECT_EQ(change.state, EntryType::kUndone) << change.why;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Real, WholeAgent, testing::ValuesIn(kSteps), [](const auto& test) {
+    std::string step(step_word(test.param));
+    std::replace(step.begin(), step.end(), '-', '_');
+    return step;
+});
+
+}  // namespace
+}  // namespace llamux
