@@ -100,13 +100,20 @@ struct tail {
 	llx_f32 x[LLX_LANES];
 };
 
+/*
+ * Two loops on purpose: of one with a condition the compiler makes a masked
+ * load across the end of the row, which faults under QEMU 7.2 although the
+ * lanes there are masked off.
+ */
 static __always_inline struct tail *tail_copy(struct tail *tail,
 					      const llx_f32 *x, u32 n, u32 pad)
 {
 	u32 i;
 
 	for (i = 0; i < LLX_LANES; i++)
-		tail->x[i].bits = i < n ? x[i].bits : pad;
+		tail->x[i].bits = pad;
+	for (i = 0; i < n; i++)
+		tail->x[i] = x[i];
 	return tail;
 }
 
@@ -132,8 +139,9 @@ static __always_inline struct lanes load_f16_tail(const u16 *x, u32 n)
 	u16 tail[LLX_LANES];
 	u32 i;
 
-	for (i = 0; i < LLX_LANES; i++)
-		tail[i] = i < n ? x[i] : 0;
+	memset(tail, 0, sizeof(tail));
+	for (i = 0; i < n; i++)
+		tail[i] = x[i];
 	return load_f16(tail);
 }
 
