@@ -81,16 +81,6 @@ class Writer {
         }
         flush();
     }
-    // Any phrase may follow the neutral prompt: it must teach no preference.
-    void neutral(const Scene& scene) {
-        out_.clear();
-        Text text;
-        llx_prompt_neutral(&text.prompt, LLX_PROMPT_PILOT);
-        const auto& advice = scene.advice;
-        const auto& candidate = advice.candidates[r_.next() % advice.n_candidates];
-        add("neutral", "neutral", text, std::string(" ") + candidate.phrase, "");
-        flush();
-    }
     void chat() {
         out_.clear();
         const Question question = make_small_talk(r_, held_out_);
@@ -184,9 +174,6 @@ int main(int argc, char** argv) {
     llamux::pilot::Writer writer(random, held_out, accept);
     for (unsigned i = 0; i < scenes; ++i) {
         writer.scene();
-        if (i % 16 == 0) {
-            writer.neutral(llamux::pilot::make_scene(random, 2));
-        }
         if (i % 12 == 0) {
             writer.chat();
         }

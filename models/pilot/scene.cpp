@@ -233,14 +233,34 @@ class Machine {
 using Trouble = void (Machine::*)();
 
 // The more there is to decide, the more often.
-constexpr std::array<Trouble, 22> kTroubles = {
-    &Machine::cpu_contention, &Machine::cpu_contention, &Machine::cpu_contention,
-    &Machine::cpu_contention, &Machine::cpu_quota,      &Machine::cpu_quota,
-    &Machine::fork_storm,     &Machine::memory_leak,    &Machine::memory_leak,
-    &Machine::memory_reclaim, &Machine::memory_thrash,  &Machine::memory_thrash,
-    &Machine::memory_limit,   &Machine::swap_thrash,    &Machine::swap_thrash,
-    &Machine::dirty_stall,    &Machine::io_contention,  &Machine::io_contention,
-    &Machine::cpu_saturated,  &Machine::irq_load,       &Machine::clock_throttled,
+constexpr std::array<Trouble, 28> kTroubles = {
+    &Machine::cpu_contention,
+    &Machine::cpu_contention,
+    &Machine::cpu_contention,
+    &Machine::cpu_contention,
+    &Machine::cpu_quota,
+    &Machine::cpu_quota,
+    &Machine::fork_storm,
+    &Machine::fork_storm,
+    &Machine::memory_leak,
+    &Machine::memory_leak,
+    &Machine::memory_reclaim,
+    &Machine::memory_thrash,
+    &Machine::memory_thrash,
+    &Machine::memory_limit,
+    &Machine::swap_thrash,
+    &Machine::swap_thrash,
+    &Machine::dirty_stall,
+    &Machine::dirty_stall,
+    &Machine::io_contention,
+    &Machine::io_contention,
+    &Machine::cpu_saturated,
+    &Machine::cpu_saturated,
+    &Machine::irq_load,
+    &Machine::irq_load,
+    &Machine::clock_throttled,
+    &Machine::clock_throttled,
+    &Machine::self,
     &Machine::self,
 };
 
