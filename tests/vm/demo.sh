@@ -13,7 +13,7 @@ cat <<'END'
 
 On your own machine (Debian 12, as root):
   make all && make install      module for the running kernel, agent, BPF
-  modprobe llamux model=/usr/local/share/llamux/llamux-pilot.gguf
+  modprobe llamux model=/usr/local/share/llamux/llamux-pilot-q8_0.gguf
   llamux-agent support          what this machine can and cannot do
   llamux-agent ask "why is my system slow?"
   llamux-agent run              watch and advise; add --apply to let it act
