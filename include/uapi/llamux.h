@@ -174,7 +174,7 @@ struct llamux_candidate {
 	__u64 cgroup_id;	/* 0: the system */
 	__u64 value_old;	/* as the snapshot has it */
 	__u64 value_new;
-	__s32 score;		/* micro-nats per token over the neutral prompt */
+	__s32 score;		/* micro-nats per token; less the bias of an untrained model */
 	__u32 probability_permille; /* among the candidates */
 	char phrase[LLAMUX_PHRASE_MAX];
 };
