@@ -91,9 +91,9 @@ GgufWriter smallest() {
 }
 
 Bytes eight_times(float value) {
-    Bytes out;
-    for (int i = 0; i < 8; i++) {
-        put_number(out, value);
+    Bytes out(8 * sizeof(value));
+    for (std::size_t i = 0; i < out.size(); i += sizeof(value)) {
+        std::memcpy(out.data() + i, &value, sizeof(value));
     }
     return out;
 }
@@ -285,7 +285,6 @@ TEST(ModelLoad, FillsTheRopeTable) {
     writer.add_tensor("rope_freqs.weight", {8}, LLX_TYPE_F32, eight_times(4.0F));
     const Loaded divided = load(writer);
     ASSERT_EQ(divided.code, 0) << divided.error.text;
-
     for (std::uint32_t position = 0; position < 32; position++) {
         for (std::uint32_t i = 0; i < 8; i++) {
             const double angle = position * std::pow(10000.0, -2.0 * i / 16);
