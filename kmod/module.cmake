@@ -24,9 +24,6 @@ foreach(headers IN LISTS kernel_headers)
     JOB_POOL console
     VERBATIM COMMAND_EXPAND_LISTS)
   list(APPEND kernel_modules ${mirror}/llamux.ko)
-  if(release STREQUAL CMAKE_HOST_SYSTEM_VERSION)
-    set(running_module ${mirror}/llamux.ko)
-  endif()
 endforeach()
 if(NOT kernel_modules)
   message(WARNING "llamux.ko: no kernel headers for Linux 6.1 or 6.12 below /lib/modules")
@@ -36,13 +33,4 @@ if(LLAMUX_SANITIZE)
   add_custom_target(kmod DEPENDS ${kernel_modules})
 else()
   add_custom_target(kmod ALL DEPENDS ${kernel_modules})
-endif()
-
-# make install: for the running kernel.
-if(running_module)
-  install(FILES ${running_module}
-    DESTINATION /lib/modules/${CMAKE_HOST_SYSTEM_VERSION}/updates)
-  install(CODE "execute_process(COMMAND depmod ${CMAKE_HOST_SYSTEM_VERSION})")
-else()
-  install(CODE "message(\"llamux.ko: not installed, it was not built for the running kernel ${CMAKE_HOST_SYSTEM_VERSION}\")")
 endif()
