@@ -194,7 +194,10 @@ TEST_F(SnapshotDevice, HogIsFirstWithItsShare) {
     const double window_us = static_cast<double>(device_.last().window_ns) / 1000;
     const double expected = 1000.0 * static_cast<double>(usage_us) / (2 * window_us);
     EXPECT_NEAR(device_.last().groups[0].cpu_permille, expected, 60);
-    EXPECT_LE(device_.last().record.idle_ns, device_.last().window_ns * 3 / 2);
+    // What is left of two CPUs, by the same accounting: a guest's CPU that the
+    // host holds up gives the hog less than a whole one.
+    const double idle_us = static_cast<double>(device_.last().record.idle_ns) / 1000;
+    EXPECT_LE(idle_us, 2 * window_us - 0.8 * static_cast<double>(usage_us));
 }
 
 TEST_F(SnapshotDevice, SignalsAreMerged) {
