@@ -43,7 +43,7 @@ Result<Consultation> consult(const Globals& globals, std::chrono::milliseconds w
         return sensed.error();
     }
     if (const auto opened = look.device->snapshot(sensed->signals.get()); !opened) {
-        return opened.error();
+        return opened.error().in("looking at every cgroup needs root (CAP_SYS_ADMIN)");
     }
     std::this_thread::sleep_for(window);
     sensed = look.service->sense().read();

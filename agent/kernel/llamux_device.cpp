@@ -43,6 +43,10 @@ __u64 address_of(const void* pointer) {
 Result<std::unique_ptr<Device>> LlamuxDevice::open(const std::string& path) {
     Result<Fd> fd = open_at(AT_FDCWD, path, O_RDWR | O_NONBLOCK);
     if (!fd) {
+        const int code = fd.error().code;
+        if (code == ENOENT || code == ENODEV || code == ENXIO) {
+            return Error{code, "the module is not loaded (no " + path + "): modprobe llamux"};
+        }
         return fd.error();
     }
     std::unique_ptr<LlamuxDevice> device(new LlamuxDevice(std::move(*fd)));

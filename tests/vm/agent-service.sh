@@ -4,40 +4,15 @@
 # programs behind after a clean stop, or does not notice what it may not do.
 # $1: llamux-agent. Runs in a guest, without the module.
 
+# shellcheck source=tests/vm/expect.sh
+. "$(dirname "$0")/expect.sh"
+
 agent=$1
 state=/tmp/agent-state
-log=/tmp/agent.log
-failed=0
-
-fail() {
-	echo "FAILED: $*"
-	cat $log
-	failed=1
-}
-
-# expect STATUS TEXT COMMAND...: exit status and a line in its output
-expect() {
-	status=$1 text=$2
-	shift 2
-	"$@" >$log 2>&1
-	got=$?
-	[ $got = "$status" ] || fail "exit status $got, not $status: $*"
-	grep -q -- "$text" $log || fail "no line with '$text': $*"
-	echo "ok: $text"
-}
-
-# wait_for COMMAND...: until it succeeds, at most a minute
-wait_for() {
-	for _ in $(seq 600); do
-		"$@" 2>/dev/null && return 0
-		sleep 0.1
-	done
-	return 1
-}
 
 run="$agent --state-dir $state run"
 
-expect 2 "degraded: /dev/llamux: No such file" $run --once --interval 0.2
+expect 2 "degraded: the module is not loaded (no /dev/llamux)" $run --once --interval 0.2
 [ "$(grep -c degraded $log)" = 1 ] || fail "said more than once"
 expect 3 "CAP_BPF" setpriv --reuid=65534 --clear-groups $run --once
 expect 3 "give it CAP_PERFMON$" setpriv --bounding-set -perfmon $run --once

@@ -1,0 +1,95 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Catches: a command that does not work on the real module and model, answers
+# without evidence or undo, a wrong exit status, JSON that is none, an error
+# without a clear line, a change that is left behind.
+# $1: llamux-agent, $2: workload, $3: GGUF file. Runs in a guest.
+
+# shellcheck source=tests/vm/expect.sh
+. "$(dirname "$0")/expect.sh"
+
+agent="$1 --state-dir /tmp/agent-state"
+workload=$2
+model=$3
+web=/sys/fs/cgroup/web.slice
+batch=/sys/fs/cgroup/batch.slice
+
+# json EXPRESSION COMMAND...: its output is one object for which it holds
+json() {
+	expression=$1
+	shift
+	"$@" >$log 2>&1
+	python3 -c "import json, sys; o = json.load(open('$log')); sys.exit(not ($expression))" ||
+		fail "not so: $expression: $*"
+	echo "ok: $expression"
+}
+
+in_cgroup() {
+	directory=$1
+	shift
+	sh -c "echo \$\$ >$directory/cgroup.procs; exec $*" >/dev/null &
+}
+
+# Without the module, and not permitted.
+expect 2 "the module is not loaded (no /dev/llamux): modprobe llamux" $agent ask "why?"
+expect 1 "module .*not loaded" $agent status
+expect 1 "no .*module" $agent support
+expect 0 "nothing was changed yet" $agent history
+expect 2 "0 is not a change in force" $agent rollback 0
+
+# A module without a model: rules decide, and it says so.
+insmod "$LLAMUX_KO" nice=0 || exit 1
+expect 1 "none loaded: rules decide" $agent status
+expect 0 "Nothing is wrong" $agent advise
+expect 3 "needs root" setpriv --reuid=65534 --clear-groups $agent advise
+rmmod llamux
+
+# All of it, healthy.
+insmod "$LLAMUX_KO" nice=0 model="$model" || exit 1
+expect 0 "llamux-pilot" $agent status
+expect 0 "Nothing is wrong" $agent ask "why is my system slow?"
+json 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"
+
+# A noisy neighbour.
+mkdir $web $batch
+in_cgroup $web "$workload" service --threads 2 --rate 50 --work-us 22000
+in_cgroup $batch "$workload" hog --threads 4
+sleep 3
+expect 1 "undo: llamux-agent rollback" $agent ask "why is my web service slow?"
+grep -q "another group takes the cpu" $log || fail "no verdict"
+grep -q "^  longest wait for a cpu" $log || fail "no evidence"
+grep -q "ranked by the model" $log || fail "not ranked by the model"
+expect 1 "cpu.weight of /" $agent advise --rules-only
+json 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
+id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
+expect 0 "What the model saw" $agent explain "$id"
+grep -q "it was not applied" $log || fail "explain says what came of it"
+expect 2 "suggestion 000000000000" $agent explain 000000000000
+
+# The change, its commands, and back.
+expect 0 "mean wait for a cpu\|tasks waited for a cpu" $agent apply "$id"
+[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" != "100 100" ] || fail "nothing was written"
+expect 0 "kept" $agent history
+expect 0 "in force" $agent status
+expect 0 "printf %s '100' > '/sys/fs/cgroup/.*/cpu.weight'" $agent rollback --print "$id"
+expect 0 "undone" $agent rollback "$id"
+[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" = "100 100" ] || fail "the old value is not back"
+
+# A person's own idea: refused, or measured and undone.
+expect 1 "refused" $agent apply --knob vm.swappiness --value 250
+expect 2 "not a knob" $agent apply --knob vm.drop_caches --value 3
+expect 2 "no cgroup /none" $agent apply --knob cpu.weight --group /none --value 50
+expect 1 "no effect" $agent apply --knob vm.swappiness --value 100
+[ "$(cat /proc/sys/vm/swappiness)" = 60 ] || fail "vm.swappiness was not put back"
+
+# A group that is gone between suggestion and write.
+json 'o["facts"] != []' $agent --json advise
+id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
+for group in $web $batch; do
+	echo 1 >$group/cgroup.kill
+	wait_for rmdir $group || fail "$group cannot be removed"
+done
+expect 1 "refused" $agent apply "$id"
+expect 0 "no change" $agent status
+rm -rf /sys/fs/bpf/llamux
+exit $failed
