@@ -13,8 +13,9 @@
 
 JOBS ?= $(shell nproc)
 PRESET ?= release
+RELEASE ?= $(shell uname -r)
 
-.PHONY: all setup configure demo test bench lint install clean test-uml
+.PHONY: all setup configure demo test bench lint install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -39,9 +40,8 @@ lint: configure
 
 install:
 	cmake --install build
-
-test-uml: setup
-	tests/vm/run-uml
+	$(MAKE) -C /lib/modules/$(RELEASE)/build M=$(CURDIR)/build/kmod/$(RELEASE) modules_install
+	depmod $(RELEASE)
 
 # Keeps build/downloads, which costs minutes to fetch.
 clean:
