@@ -40,8 +40,6 @@ required|the tokenizer comparison|libsentencepiece-dev
 required|the fuzz preset|libclang-rt-14-dev
 # style checks of tests/lint; perl runs the kernel's checkpatch
 required|tests/lint|clang-format shellcheck perl
-# User Mode Linux is built from source
-optional|make test-uml|flex bison bc
 # micro benchmarks
 optional|make bench|libbenchmark-dev
 LIST
