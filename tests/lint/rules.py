@@ -482,7 +482,7 @@ RULES = [
             r"(?<![\w.}/])/(work|root|home/\w+|Users/\w+|builds)/[\w.]",
             "{}: a path of the machine it was written on",
         ),
-        bad=[("docs/a.md", "cd /home/jane/llamux\n"), ("tests/a.sh", "x=/work/main\n")],
+        bad=[("docs/a.md", "cd /home/jane/llamux\n"), ("tests/a.sh", "x=/builds/llamux\n")],
         good=[("docs/a.md", "/proc/llamux /sys/fs and upper/work/dir\n")],
     ),
 ]
