@@ -21,7 +21,8 @@ struct llx_session;
  * @session: whose; its lock is held
  * @signals: checked in telemetry.c, or NULL
  *
- * Context: process, may sleep. Return: the snapshot, the session's, valid while
+ * Context: process, may sleep.
+ * Return: the snapshot, the session's, valid while
  * its lock is held; or an ERR_PTR: see llx_telemetry_snapshot().
  */
 const struct llamux_snapshot *
@@ -40,7 +41,8 @@ llx_advice_last_snapshot(const struct llx_session *session);
  * @text: out, (@text_size): the prompt the model saw, NUL ended; "" if none
  * @text_size: at least 1
  *
- * Context: process, sleeps. Return: 0; -ENODATA no snapshot; else the model
+ * Context: process, sleeps.
+ * Return: 0; -ENODATA no snapshot; else the model
  * could not rank: -EINTR, -ECANCELED, -ETIMEDOUT, -ENOMEM, -E2BIG...
  */
 int llx_advice_give(struct llx_session *session, u32 flags,

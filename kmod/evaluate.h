@@ -24,7 +24,8 @@ struct llx_tokenizer;
  * @max: room
  * @n_tokens: out
  *
- * Context: process, may sleep. Return: 0; -E2BIG; -ENOMEM.
+ * Context: process, may sleep.
+ * Return: 0; -E2BIG; -ENOMEM.
  */
 int llx_evaluate_encode(const struct llx_tokenizer *tokenizer,
 			const char *text, size_t bytes, bool start,
@@ -38,7 +39,8 @@ int llx_evaluate_encode(const struct llx_tokenizer *tokenizer,
  * @loaded: model; the caller holds a reference
  * @arg: for @run
  *
- * Context: process, sleeps. Return: what @run returned; -ENOMEM; -EINTR;
+ * Context: process, sleeps.
+ * Return: what @run returned; -ENOMEM; -EINTR;
  * -ECANCELED; -ETIMEDOUT; -ENODEV.
  */
 int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
@@ -70,7 +72,8 @@ struct llx_evaluation {
  * @bytes: its length
  * @evaluation: in and out
  *
- * Context: process, sleeps. Return: 0; -EINVAL no tokens; -E2BIG; and as
+ * Context: process, sleeps.
+ * Return: 0; -EINVAL no tokens; -E2BIG; and as
  * llx_evaluate_call().
  */
 int llx_evaluate_logits(struct llx_session *session, struct llx_loaded *loaded,
@@ -87,7 +90,8 @@ int llx_evaluate_logits(struct llx_session *session, struct llx_loaded *loaded,
  * @n_phrases: 1..LLAMUX_MAX_CANDIDATES
  * @out: (@n_phrases) tokens and scores
  *
- * Context: process, sleeps. Return: 0; -EINVAL a phrase without tokens; -E2BIG
+ * Context: process, sleeps.
+ * Return: 0; -EINVAL a phrase without tokens; -E2BIG
  * too many tokens; and as llx_evaluate_call().
  */
 int llx_evaluate_phrases(struct llx_session *session, struct llx_loaded *loaded,
@@ -96,7 +100,8 @@ int llx_evaluate_phrases(struct llx_session *session, struct llx_loaded *loaded,
 
 /*
  * Frees the context kept between calls if its model was replaced. Process
- * context. Return: none is left.
+ * context.
+ * Return: none is left.
  */
 bool llx_evaluate_forget_old_model(void);
 

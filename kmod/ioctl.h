@@ -13,7 +13,8 @@ struct llx_session;
  * @number: the command
  * @user: its struct in user memory
  *
- * Context: process, in the caller's task; sleeps. Return: 0 or -errno.
+ * Context: process, in the caller's task; sleeps.
+ * Return: 0 or -errno.
  */
 int llx_ioctl(struct llx_session *session, unsigned int number,
 	      void __user *user);
@@ -24,7 +25,8 @@ int llx_ioctl(struct llx_session *session, unsigned int number,
  * @bytes: how long
  * @max: how long it may be
  *
- * Context: process, may sleep. Return: a NUL-ended copy for kvfree(), or an
+ * Context: process, may sleep.
+ * Return: a NUL-ended copy for kvfree(), or an
  * ERR_PTR: -EINVAL empty; -E2BIG; -EFAULT; -ENOMEM.
  */
 char *llx_copy_text(u64 address, u32 bytes, u32 max);

@@ -38,7 +38,8 @@ void llx_model_file_init(u32 n_ctx_max);
  * @file: opened for reading, a regular file
  * @err: zeroed; says what is wrong
  *
- * Context: process, sleeps; a fatal signal interrupts. Return: 0; -EBUSY
+ * Context: process, sleeps; a fatal signal interrupts.
+ * Return: 0; -EBUSY
  * another load is under way; -EINTR; -EINVAL, -ENOEXEC, -ENOMEM, -ETXTBSY...
  * with @err filled.
  */

@@ -47,7 +47,8 @@ void llx_output_clear(struct llx_output *output);
  * @bytes: may be 0
  *
  * Readers only ever see whole characters: the start of one waits for its end,
- * and what is no UTF-8 becomes U+FFFD. Context: process, may sleep. Return: 0;
+ * and what is no UTF-8 becomes U+FFFD. Context: process, may sleep.
+ * Return: 0;
  * -ENOMEM; -ENOSPC: LLX_OUTPUT_MAX bytes are unread.
  */
 int llx_output_append(struct llx_output *output, const char *text,

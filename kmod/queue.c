@@ -5,6 +5,7 @@
  */
 #include "queue.h"
 #include "compat.h"
+#include "stats.h"
 
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
@@ -145,6 +146,7 @@ static void dequeue(struct llx_request *request)
 static void finish(struct llx_request *request, int status)
 {
 	lockdep_assert_held(&queue_lock);
+	llx_stats_done(status);
 	request->status = status;
 	request->state = LLX_REQUEST_DONE;
 	wake_up_all(request->waiters);

@@ -40,7 +40,8 @@ struct llx_user {
  * llx_user_get() - the object of a user, made if there is none
  * @uid: which
  *
- * Context: process, may sleep. Return: a reference, or NULL: no memory.
+ * Context: process, may sleep.
+ * Return: a reference, or NULL: no memory.
  */
 struct llx_user *llx_user_get(kuid_t uid);
 
@@ -101,7 +102,8 @@ void llx_request_init(struct llx_request *request, struct llx_user *user,
  * @request: idle or done
  * @timeout_ms: from now until it must be done; 0: none
  *
- * Context: process; does not sleep. Return: 0; -EBUSY no room in the queue;
+ * Context: process; does not sleep.
+ * Return: 0; -EBUSY no room in the queue;
  * -ENODEV the module goes.
  */
 int llx_queue_submit(struct llx_request *request, u32 timeout_ms);
@@ -110,7 +112,8 @@ int llx_queue_submit(struct llx_request *request, u32 timeout_ms);
  * llx_queue_wait_for_room() - wait until llx_queue_submit() may succeed
  * @user: who wants to submit
  *
- * Context: process, sleeps. Return: 0; -ERESTARTSYS.
+ * Context: process, sleeps.
+ * Return: 0; -ERESTARTSYS.
  */
 int llx_queue_wait_for_room(const struct llx_user *user);
 
@@ -138,7 +141,8 @@ void llx_queue_wait(struct llx_request *request);
  * @timeout_ms: as in llx_queue_submit()
  *
  * Waits for room in the queue, too. A signal cancels it. Context: process,
- * sleeps. Return: its status; -EINTR; -ENODEV.
+ * sleeps.
+ * Return: its status; -EINTR; -ENODEV.
  */
 int llx_queue_call(struct llx_request *request, u32 timeout_ms);
 
@@ -160,7 +164,8 @@ u32 llx_queue_length(void);
 /**
  * llx_queue_next() - the next request, its user's turn
  *
- * Only for the request thread. Sleeps until there is one. Return: the request,
+ * Only for the request thread. Sleeps until there is one.
+ * Return: the request,
  * now running; NULL: the thread should stop, a signal came for it, or a
  * request ended without having run.
  */

@@ -23,13 +23,27 @@ struct block {
 
 static atomic64_t bytes_in_use;
 
+/*
+ * Refused where it could only be had from others: a model that is too large
+ * should fail to load, not make the kernel kill something.
+ */
+static void *alloc_large(size_t bytes)
+{
+	long available = si_mem_available();
+
+	if (available < 0 || bytes >> PAGE_SHIFT > available)
+		return NULL;
+	return vmalloc_huge(bytes, GFP_KERNEL | __GFP_ZERO |
+				   __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+}
+
 /**
  * llx_alloc() - zeroed memory, aligned to 64 bytes
  * @bytes: more than 0
  *
  * Context: process, may sleep.
- * Return: memory for llx_free(), or NULL (also for 0 bytes). Never warns: the
- * size may come from a file.
+ * Return: memory for llx_free(); NULL: there is none, or @bytes is 0. Never
+ * warns: the size may come from a file.
  */
 void *llx_alloc(size_t bytes)
 {
@@ -38,10 +52,8 @@ void *llx_alloc(size_t bytes)
 
 	if (!bytes || check_add_overflow(bytes, sizeof(*block), &total))
 		return NULL;
-	if (total > totalram_pages() << PAGE_SHIFT)
-		return NULL;
 	if (total >= PMD_SIZE)
-		block = vmalloc_huge(total, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+		block = alloc_large(total);
 	else if (total > PAGE_SIZE)
 		block = kvzalloc(total, GFP_KERNEL | __GFP_NOWARN);
 	else /* kmalloc aligns powers of two to their size */

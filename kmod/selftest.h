@@ -6,7 +6,8 @@
  * llx_selftest_run() - compare every vector kernel with the reference
  *
  * Prints one verdict line, and one more for the first difference of each
- * table. Context: process, sleeps. Return: 0; -ENOMEM; -EIO they differ.
+ * table. Context: process, sleeps.
+ * Return: 0; -ENOMEM; -EIO they differ.
  */
 int llx_selftest_run(void);
 

@@ -83,7 +83,8 @@ void llx_sessions_init(u64 user_bytes);
  * llx_session_open() - make a session
  * @uid: who opens it
  *
- * Context: process, may sleep. Return: the session, for llx_session_close(),
+ * Context: process, may sleep.
+ * Return: the session, for llx_session_close(),
  * or an ERR_PTR: -ENOMEM.
  */
 struct llx_session *llx_session_open(kuid_t uid);
@@ -98,7 +99,8 @@ void llx_session_close(struct llx_session *session);
  * @bytes: 1..LLAMUX_PROMPT_MAX
  * @nonblock: do not wait for room in the queue
  *
- * Context: process, sleeps. Return: 0; -EINVAL; -EILSEQ; -E2BIG; -EAGAIN no
+ * Context: process, sleeps.
+ * Return: 0; -EINVAL; -EILSEQ; -E2BIG; -EAGAIN no
  * model, or no room and @nonblock; -ENODATA a question without a snapshot;
  * -ENOMEM; -ERESTARTSYS; -ENODEV.
  */
@@ -110,7 +112,8 @@ int llx_session_prompt(struct llx_session *session, const char *text,
  * @session: whose
  * @nonblock: do not wait
  *
- * Context: process, sleeps. Return: 1 bytes; 0 the end; -EAGAIN; -ERESTARTSYS;
+ * Context: process, sleeps.
+ * Return: 1 bytes; 0 the end; -EAGAIN; -ERESTARTSYS;
  * the request's failure, once.
  */
 int llx_session_wait(struct llx_session *session, bool nonblock);
@@ -135,7 +138,8 @@ int llx_session_check_params(const struct llamux_params *params);
 
 /*
  * Drops contexts of models that were replaced, where no request is under way.
- * Process context. Return: there are none left.
+ * Process context.
+ * Return: there are none left.
  */
 bool llx_sessions_forget_old_model(void);
 

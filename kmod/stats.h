@@ -23,6 +23,8 @@ void llx_stats_generated(u32 n_tokens, u64 ns);
 /**
  * llx_stats_done() - count the end of a request
  * @status: 0, or why it failed; a stop that was asked for counts as cancelled
+ *
+ * Also of one that never ran. Context: any.
  */
 void llx_stats_done(int status);
 

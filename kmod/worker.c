@@ -12,7 +12,6 @@
 #include "fpu.h"
 #include "model_file.h"
 #include "queue.h"
-#include "stats.h"
 
 #include <linux/atomic.h>
 #include <linux/cache.h>
@@ -244,7 +243,6 @@ static int request_main(void *arg)
 		if (status == -EINTR && READ_ONCE(request->stop))
 			status = READ_ONCE(request->stop);
 		trace_llamux_request_done(request, status);
-		llx_stats_done(status);
 		llx_queue_finish(request, status);
 	}
 	return 0;

@@ -14,7 +14,8 @@
  * @n_workers: 1..LLX_MAX_WORKERS; one of them takes requests from the queue
  * @nice: their priority, -20..19
  *
- * Context: process, may sleep. Return: 0 or -ENOMEM.
+ * Context: process, may sleep.
+ * Return: 0 or -ENOMEM.
  */
 int llx_worker_init(u32 n_workers, int nice);
 
