@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Catches advice that is given without evidence, that the agent cannot match
+// with the snapshot it was made from, or that fails without a model. What the
+// detectors find is tests/unit's business.
+#include <memory>
+
+#include "llamux/telemetry.h"
+#include "vm/module/device.hpp"
+
+namespace llamux::vm {
+namespace {
+
+std::unique_ptr<llamux_signals> some_signals() {
+    auto signals = std::make_unique<llamux_signals>();
+    std::memset(signals.get(), 0xff, sizeof(*signals));  // everything unknown
+    signals->size = sizeof(*signals);
+    signals->n_groups = 0;
+    signals->system.flags = 0;
+    signals->system.n_cpus = 2;
+    return signals;
+}
+
+struct Advice {
+    llamux_advice advice{};
+    std::unique_ptr<llamux_snapshot> snapshot = std::make_unique<llamux_snapshot>();
+    std::string text = std::string(4096, 'x');
+
+    int ask(const Device& device, std::uint32_t flags, const llamux_signals* signals) {
+        advice = {.size = sizeof(advice),
+                  .flags = flags,
+                  .signals = reinterpret_cast<std::uint64_t>(signals),
+                  .snapshot = reinterpret_cast<std::uint64_t>(snapshot.get()),
+                  .snapshot_size = sizeof(*snapshot),
+                  .prompt = reinterpret_cast<std::uint64_t>(text.data()),
+                  .prompt_size = text.size()};
+        return device.call(LLAMUX_IOC_ADVISE, &advice);
+    }
+};
+
+TEST(ModuleAdvice, SnapshotsAreNumberedPerSession) {
+    const Module module;
+    const auto signals = some_signals();
+    for (int session = 0; session < 2; ++session) {
+        const Device device;
+        auto snapshot = std::make_unique<llamux_snapshot>();
+        llamux_snapshot_request request = {
+            .size = sizeof(request),
+            .signals = reinterpret_cast<std::uint64_t>(signals.get()),
+            .snapshot = reinterpret_cast<std::uint64_t>(snapshot.get()),
+            .snapshot_size = sizeof(*snapshot)};
+        for (std::uint64_t i = 1; i <= 3; ++i) {
+            ASSERT_EQ(device.call(LLAMUX_IOC_SNAPSHOT, &request), 0);
+            EXPECT_EQ(snapshot->schema, static_cast<unsigned>(LLAMUX_TELEMETRY_SCHEMA));
+            EXPECT_EQ(snapshot->sequence, i);
+            EXPECT_EQ(snapshot->flags & LLAMUX_SNAPSHOT_FIRST, i == 1 ? 1u : 0u);
+            EXPECT_TRUE(snapshot->flags & LLAMUX_SNAPSHOT_NO_MAPS);
+            EXPECT_EQ(snapshot->signals.n_cpus, 2u);
+        }
+        request.signals = 0;
+        ASSERT_EQ(device.call(LLAMUX_IOC_SNAPSHOT, &request), 0);
+        EXPECT_TRUE(snapshot->flags & LLAMUX_SNAPSHOT_NO_SIGNALS);
+    }
+}
+
+TEST(ModuleAdvice, MalformedSignalsAreRefused) {
+    const Module module;
+    const Device device;
+    auto signals = some_signals();
+    llamux_snapshot_request request = {.size = sizeof(request),
+                                       .signals = reinterpret_cast<std::uint64_t>(signals.get())};
+    signals->size = 8;
+    EXPECT_EQ(device.call(LLAMUX_IOC_SNAPSHOT, &request), EINVAL);
+    signals = some_signals();
+    request.signals = reinterpret_cast<std::uint64_t>(signals.get());
+    signals->n_groups = LLAMUX_MAX_GROUPS + 1;
+    EXPECT_EQ(device.call(LLAMUX_IOC_SNAPSHOT, &request), EINVAL);
+    request.signals = 8;
+    EXPECT_EQ(device.call(LLAMUX_IOC_SNAPSHOT, &request), EFAULT);
+    llamux_bind bind = {.size = sizeof(bind), .cgroups_fd = 0, .system_fd = 0};
+    EXPECT_EQ(device.call(LLAMUX_IOC_BIND, &bind), EINVAL);  // no map
+    bind.cgroups_fd = -1;
+    EXPECT_EQ(device.call(LLAMUX_IOC_BIND, &bind), EINVAL);  // one of two
+    bind.cgroups_fd = bind.system_fd = -1;
+    EXPECT_EQ(device.call(LLAMUX_IOC_BIND, &bind), 0);
+}
+
+TEST(ModuleAdvice, NothingIsWrong) {
+    const Module module;
+    const Device device;
+    const auto signals = some_signals();
+    Advice advice;
+    EXPECT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), ENODATA);
+    EXPECT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, signals.get()), EINVAL);
+    ASSERT_EQ(advice.ask(device, 0, signals.get()), 0);
+    EXPECT_EQ(advice.advice.snapshot_sequence, 1u);
+    EXPECT_EQ(advice.snapshot->sequence, 1u);
+    EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_NOTHING));
+    EXPECT_EQ(advice.advice.n_facts, 0u);
+    EXPECT_EQ(advice.advice.n_candidates, 1u);
+    EXPECT_EQ(advice.text[0], '\0');
+    // The same snapshot again, not a new window.
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
+    EXPECT_EQ(advice.advice.snapshot_sequence, 1u);
+}
+
+// CPU pressure and a full quota: the detectors must see something.
+std::unique_ptr<llamux_signals> trouble(int window) {
+    auto signals = some_signals();
+    signals->n_groups = 2;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        llamux_group_signals& group = signals->groups[i];
+        group.cgroup_id = 100 + i;
+        group.parent_id = 0;
+        group.flags = i == 0 ? LLAMUX_GROUP_LATENCY : LLAMUX_GROUP_BACKGROUND;
+        group.reserved = 0;
+        group.cpu_weight = 100;
+        group.cpu_idle = 0;
+        group.cpu_max_period_us = 100000;
+        group.cpu_max_quota_us = i == 0 ? 20000 : LLAMUX_NO_LIMIT;
+        group.periods_count = static_cast<std::uint64_t>(window) * 10;
+        group.throttled_count = i == 0 ? group.periods_count : 0;
+        group.throttled_us = i == 0 ? static_cast<std::uint64_t>(window) * 5000000 : 0;
+        group.psi.cpu.some_us = static_cast<std::uint64_t>(window) * 900000;
+    }
+    signals->system.psi.cpu.some_us = static_cast<std::uint64_t>(window) * 900000;
+    return signals;
+}
+
+void give_trouble(const Device& device, Advice& advice, std::uint32_t flags) {
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(1).get()), 0);
+    std::this_thread::sleep_for(1s);
+    ASSERT_EQ(advice.ask(device, flags, trouble(2).get()), 0);
+    ASSERT_GT(advice.advice.n_facts, 0u);
+    ASSERT_GT(advice.advice.n_candidates, 1u);
+    ASSERT_LT(advice.advice.chosen, advice.advice.n_candidates);
+    EXPECT_EQ(advice.advice.snapshot_sequence, 2u);
+    EXPECT_GT(advice.advice.detect_ns, 0u);
+}
+
+TEST(ModuleAdvice, RulesDecideWithoutAModel) {
+    const Module module;
+    const Device device;
+    Advice advice;
+    give_trouble(device, advice, 0);
+    EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_RULES));
+    EXPECT_EQ(advice.advice.chosen, 0u);
+}
+
+TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
+    test::TinyModel model = quick_model();
+    model.n_ctx = 4096;  // its vocabulary is bytes: prompts are long
+    const Module module("n_ctx=0 model=" + write_model("long", model));
+    const Device device;
+    Advice advice;
+    give_trouble(device, advice, 0);
+    EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
+    EXPECT_GT(advice.advice.n_prompt_tokens, 10u);
+    EXPECT_GT(advice.advice.rank_ns, 0u);
+    EXPECT_GT(std::strlen(advice.text.c_str()), 10u);
+    std::uint32_t permille = 0;
+    for (std::uint32_t i = 0; i < advice.advice.n_candidates; ++i)
+        permille += advice.advice.candidates[i].probability_permille;
+    EXPECT_EQ(permille, 1000u);
+
+    // The same snapshot gives the same ranking; rules only, on demand.
+    const llamux_advice first = advice.advice;
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
+    EXPECT_EQ(std::memcmp(first.candidates, advice.advice.candidates, sizeof(first.candidates)), 0);
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT | LLAMUX_ADVISE_RULES_ONLY, nullptr),
+              0);
+    EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_RULES));
+
+    llamux_params params = device.params();
+    params.format = LLAMUX_FORMAT_ASK;
+    params.max_tokens = 4;
+    params.temperature_milli = 0;
+    ASSERT_EQ(device.call(LLAMUX_IOC_SET_PARAMS, &params), 0);
+    ASSERT_EQ(device.prompt("Why is it slow?"), 0);
+    EXPECT_FALSE(device.answer().empty());
+    EXPECT_EQ(device.prompt(std::string(2000, 'a')), E2BIG);
+}
+
+// A context too small for the prompt: an error, and the rules still answer.
+TEST(ModuleAdvice, AModelThatCannotRankSaysSo) {
+    const Module module("model=" + write_model("tiny", quick_model()));
+    const Device device;
+    Advice advice;
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(1).get()), 0);
+    std::this_thread::sleep_for(1s);
+    EXPECT_EQ(advice.ask(device, 0, trouble(2).get()), E2BIG);
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT | LLAMUX_ADVISE_RULES_ONLY, nullptr),
+              0);
+    EXPECT_EQ(advice.advice.snapshot_sequence, 2u);
+    EXPECT_GT(advice.advice.n_facts, 0u);
+}
+
+}  // namespace
+}  // namespace llamux::vm
