@@ -5,11 +5,11 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include "cpu.h"
+#include "compat.h"
 #include "simd/kernels.h"
 
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
-#include <asm/fpu/types.h>
 #include <linux/printk.h>
 
 static const struct llx_kernels *kernels;
