@@ -2,6 +2,7 @@
 //
 // llamux-agent apply: one change, asked for by a person. It goes the way of
 // every change: policy, journal, write, read back, measured, kept or undone.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -37,8 +38,15 @@ Result<Wish> wish_of_suggestion(const Service& service, const std::string& id) {
     return Wish{*change, fact_of(*suggestion, *change)};
 }
 
+bool names_group(const Suggestion& suggestion, std::uint64_t cgroup_id) {
+    return cgroup_id != 0 &&
+           std::any_of(suggestion.facts.begin(), suggestion.facts.end(), [&](const Fact& fact) {
+               return fact.victim_id == cgroup_id || fact.culprit_id == cgroup_id;
+           });
+}
+
 // What a change of this resource is meant to help against, where nothing that
-// was seen says it.
+// was seen says it: a change is judged by what belongs to its own resource.
 Fact expected_fact(const Candidate& candidate) {
     Fact fact;
     switch (resource_of(static_cast<llamux_action_kind>(candidate.kind))) {
@@ -88,8 +96,9 @@ Result<Wish> wish_of_person(const Globals& globals, const ApplyOptions& options)
     wish.candidate.direction =
         options.value < wish.candidate.value_old ? LLAMUX_LOWER : LLAMUX_RAISE;
     wish.candidate.phrase = "asked for by a person";
-    wish.fact = look->suggestion.facts.empty() ? expected_fact(wish.candidate)
-                                               : fact_of(look->suggestion, wish.candidate);
+    wish.fact = names_group(look->suggestion, wish.candidate.cgroup_id)
+                    ? fact_of(look->suggestion, wish.candidate)
+                    : expected_fact(wish.candidate);
     return wish;
 }
 

@@ -79,7 +79,8 @@ expect 0 "undone" $agent rollback "$id"
 expect 1 "refused" $agent apply --knob vm.swappiness --value 250
 expect 2 "not a knob" $agent apply --knob vm.drop_caches --value 3
 expect 2 "no cgroup /none" $agent apply --knob cpu.weight --group /none --value 50
-expect 1 "no effect" $agent apply --knob vm.swappiness --value 100
+# On a loaded host another group may get worse by chance; undone all the same.
+expect 1 "no effect\|worse" $agent apply --knob vm.swappiness --value 100
 [ "$(cat /proc/sys/vm/swappiness)" = 60 ] || fail "vm.swappiness was not put back"
 
 # A group that is gone between suggestion and write.
