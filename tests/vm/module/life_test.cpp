@@ -176,6 +176,22 @@ TEST(ModuleLife, SelftestIsOneVerdict) {
     EXPECT_EQ(std::system("test $(dmesg | grep -c 'llamux: selftest: pass$') = 1"), 0);
 }
 
+TEST(ModuleLife, TracepointsShowRequests) {
+    const Module module("model=" + write_model("tiny", quick_model()));
+    const std::string tracing = "/sys/kernel/tracing/";
+    std::ofstream(tracing + "events/llamux/enable") << 1;
+    std::ofstream(tracing + "trace", std::ios::trunc);
+    const Device device;
+    device.set_greedy(2);
+    ASSERT_EQ(device.prompt("hello"), 0);
+    device.answer();
+    std::ofstream(tracing + "events/llamux/enable") << 0;
+    std::ifstream file(tracing + "trace");
+    const std::string trace(std::istreambuf_iterator<char>(file), {});
+    EXPECT_NE(trace.find("llamux_request_start:"), std::string::npos);
+    EXPECT_NE(trace.find("uid=0 status=0 ran_ns="), std::string::npos) << trace;
+}
+
 TEST(ModuleLife, NoTextOfUsersInTheLog) {
     ASSERT_EQ(std::system("dmesg -C"), 0);
     {

@@ -4,6 +4,7 @@
 // loses the model in use, and weights that stay behind after a swap.
 #include <atomic>
 #include <random>
+#include <span>
 
 #include "vm/module/device.hpp"
 
@@ -144,6 +145,71 @@ TEST(ModuleModel, AModelTooLargeForTheMemoryIsRefused) {
                       }),
               ENOMEM);
     EXPECT_EQ(proc_number("status", "session_bytes"), 0u);
+}
+
+// Its tensors are a hole in a sparse file: 1.5 GiB in a guest of 1 GiB.
+TEST(ModuleModel, AModelLargerThanTheMemoryIsRefused) {
+    test::GgufWriter writer = quick_model().build();
+    constexpr std::uint32_t kFf = 65536;
+    constexpr std::uint64_t kBytes = 64ull * kFf * 4;
+    constexpr std::uint32_t kLayers = 32;
+    writer.set("llama.feed_forward_length", kFf);
+    writer.set("llama.block_count", kLayers);
+    const auto nothing = [](std::span<std::uint8_t>) {};
+    for (std::uint32_t i = 0; i < kLayers; ++i) {
+        const std::string layer = "blk." + std::to_string(i) + ".";
+        for (const char* name : {"ffn_gate", "ffn_up", "ffn_down"}) {
+            const std::string tensor = layer + name + ".weight";
+            const bool down = std::string_view(name) == "ffn_down";
+            writer.remove_tensor(tensor);
+            writer.add_tensor(
+                tensor,
+                down ? std::vector<std::uint64_t>{kFf, 64} : std::vector<std::uint64_t>{64, kFf}, 0,
+                kBytes, nothing);
+        }
+        for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+            const std::string tensor = layer + name + ".weight";
+            const std::uint64_t rows = name[5] == 'k' || name[5] == 'v' ? 32 : 64;
+            if (!writer.tensor(tensor))
+                writer.add_tensor(tensor, {64, rows}, 0, 64 * rows * 4, nothing);
+        }
+        for (const char* name : {"attn_norm", "ffn_norm"}) {
+            const std::string tensor = layer + name + ".weight";
+            if (!writer.tensor(tensor))
+                writer.add_tensor(tensor, {64}, 0, 64 * 4, nothing);
+        }
+    }
+    const test::Bytes metadata = writer.metadata();
+    write_bytes("/tmp/large.gguf",
+                {reinterpret_cast<const char*>(metadata.data()), metadata.size()});
+    std::filesystem::resize_file("/tmp/large.gguf",
+                                 metadata.size() + kLayers * (3 * kBytes + 65536) + (1 << 20));
+    const std::string path = write_model("tiny", quick_model());
+    const Module module("model=" + path);
+    const Device device;
+    std::string message;
+    EXPECT_EQ(device.load("/tmp/large.gguf", &message), ENOMEM);
+    EXPECT_NE(message, "");
+    EXPECT_EQ(proc_values("status")["generation"], "1");
+}
+
+// IMA, to which the kernel shows what it reads as firmware, measures the file.
+TEST(ModuleModel, SecurityModulesSeeTheFile) {
+    const std::string path = write_model("measured", quick_model());
+    std::system("mount -t securityfs securityfs /sys/kernel/security 2>/dev/null");
+    std::ofstream policy("/sys/kernel/security/ima/policy");
+    policy << "measure func=FIRMWARE_CHECK\n" << std::flush;
+    ASSERT_TRUE(policy.good());
+    policy.close();
+    const Module module;
+    const Device device;
+    const auto measured = [&path] {
+        return file_bytes("/sys/kernel/security/ima/ascii_runtime_measurements").find(path) !=
+               std::string::npos;
+    };
+    EXPECT_FALSE(measured());
+    EXPECT_EQ(device.load(path), 0);
+    EXPECT_TRUE(measured());
 }
 
 TEST(ModuleModel, SwapsUnderLoadWithoutAGap) {
