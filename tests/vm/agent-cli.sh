@@ -8,7 +8,8 @@
 # shellcheck source=tests/vm/expect.sh
 . "$(dirname "$0")/expect.sh"
 
-agent="$1 --state-dir /tmp/agent-state"
+config=/tmp/agent.json
+agent="$1 --config $config --state-dir /tmp/agent-state"
 workload=$2
 model=$3
 web=/sys/fs/cgroup/web.slice
@@ -29,6 +30,8 @@ in_cgroup() {
 	shift
 	sh -c "echo \$\$ >$directory/cgroup.procs; exec $*" >/dev/null &
 }
+
+echo '{"measure": {"windows": 9}}' >$config
 
 # Without the module, and not permitted.
 expect 2 "the module is not loaded (no /dev/llamux): modprobe llamux" $agent ask "why?"
@@ -66,14 +69,22 @@ expect 0 "What the model saw" $agent explain "$id"
 grep -q "it was not applied" $log || fail "explain says what came of it"
 expect 2 "suggestion 000000000000" $agent explain 000000000000
 
-# The change, its commands, and back.
-expect 0 "mean wait for a cpu\|tasks waited for a cpu" $agent apply "$id"
-[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" != "100 100" ] || fail "nothing was written"
-expect 0 "kept" $agent history
-expect 0 "in force" $agent status
-expect 0 "printf %s '100' > '/sys/fs/cgroup/.*/cpu.weight'" $agent rollback --print "$id"
-expect 0 "undone" $agent rollback "$id"
-[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" = "100 100" ] || fail "the old value is not back"
+# The change, its commands, and back. On a loaded host the windows may be too
+# noisy to keep it: then it must be undone, and the reason told.
+weights() { echo "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)"; }
+if $agent apply "$id" >$log 2>&1; then
+	grep -q "went from" $log || fail "kept without numbers"
+	[ "$(weights)" != "100 100" ] || fail "nothing was written"
+	expect 0 "kept" $agent history
+	expect 0 "$id" $agent status
+	expect 0 "printf %s '100' > '/sys/fs/cgroup/.*/cpu.weight'" $agent rollback --print "$id"
+	expect 0 "undone" $agent rollback "$id"
+else
+	expect 0 "undone" $agent history
+	grep -q "no effect: \|worse: " $log || fail "undone without a reason"
+	expect 2 "is not a change in force" $agent rollback "$id"
+fi
+[ "$(weights)" = "100 100" ] || fail "the old value is not back"
 
 # A person's own idea: refused, or measured and undone.
 expect 1 "refused" $agent apply --knob vm.swappiness --value 250
