@@ -61,6 +61,8 @@ constexpr SourceRow kSources[] = {
     {"FORKS_PER_SECOND", "tasks started", "/s", "llamux_cgroups.forks"},
     {"SOFTIRQ_PERMILLE", "time in soft interrupts", "permille", "llamux_system.softirq_ns"},
     {"CLOCK_PERMILLE", "present cpu clock of the highest", "permille", "cpufreq"},
+    {"RUNQ_WAIT_PERMILLE", "time its tasks waited for a cpu rather than ran", "permille",
+     "llamux_cgroups.runq_wait_ns"},
 };
 static_assert(std::size(kSources) == LLAMUX_N_SOURCES, "every source of the ABI has a row");
 

@@ -167,13 +167,11 @@ static bool find_self(const struct scene *sc, struct llamux_fact *fact)
 /* Waits for a CPU often and long enough for a person to notice. */
 static bool waits_long(const struct scene *sc, group_t *g)
 {
-	const struct llamux_cgroup_record *r = &g->record;
-	u64 both = llx_measure_sum(r->run_ns, r->runq_wait_ns);
-	u64 waits = llx_measure_rate(sc->s, r->runq_wait_count);
+	u64 waits = llx_measure_rate(sc->s, g->record.runq_wait_count);
+	u64 share = llx_measure_value(sc->s, g, LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE);
 
-	return level_of(sc, g, LLAMUX_SOURCE_RUNQ_WAIT_P99_US) && llx_known(both) &&
-	       llx_known(waits) && waits >= 5 &&
-	       llx_measure_scale(r->runq_wait_ns, 1000, both) >= 100;
+	return level_of(sc, g, llx_measure_cpu_wait(sc->s, g)) && llx_known(waits) &&
+	       waits >= 5 && llx_known(share) && share >= 100;
 }
 
 /* CPU time between two sleeps: short for who answers, long for who computes. */
@@ -229,7 +227,7 @@ static void cpu_evidence(const struct scene *sc, struct llamux_fact *fact,
 			 group_t *victim, group_t *culprit)
 {
 	if (victim)
-		add_evidence(sc, fact, victim, LLAMUX_SOURCE_RUNQ_WAIT_P99_US);
+		add_evidence(sc, fact, victim, llx_measure_cpu_wait(sc->s, victim));
 	if (culprit)
 		add_evidence(sc, fact, culprit, LLAMUX_SOURCE_CPU_PERMILLE);
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE);
@@ -284,7 +282,7 @@ static bool find_contention(const struct scene *sc, struct llamux_fact *fact)
 	}
 	if (!culprit)
 		return false;
-	fact->level = level_of(sc, victim, LLAMUX_SOURCE_RUNQ_WAIT_P99_US);
+	fact->level = level_of(sc, victim, llx_measure_cpu_wait(sc->s, victim));
 	fact->victim_id = id_of(victim);
 	fact->culprit_id = id_of(culprit);
 	cpu_evidence(sc, fact, victim, culprit);

@@ -45,6 +45,8 @@ static const struct threshold {
 	[LLAMUX_SOURCE_FORKS_PER_SECOND] = { { 200, 800, 3000 } },
 	[LLAMUX_SOURCE_SOFTIRQ_PERMILLE] = { { 150, 300, 600 } },
 	[LLAMUX_SOURCE_CLOCK_PERMILLE] = { { 700, 500, 300 }, .falling = true },
+	/* below a fair half, above the third that is left by twice the weight */
+	[LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE] = { { 400, 600, 800 } },
 };
 
 /*
@@ -170,6 +172,9 @@ static u64 record_value(const struct llamux_snapshot *s,
 		return llx_measure_rate(s, r->refaults_file);
 	case LLAMUX_SOURCE_FORKS_PER_SECOND:
 		return llx_measure_rate(s, r->forks);
+	case LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE:
+		return llx_measure_scale(r->runq_wait_ns, 1000,
+					 llx_measure_sum(r->run_ns, r->runq_wait_ns));
 	default:
 		return LLAMUX_UNKNOWN;
 	}
@@ -256,6 +261,7 @@ static u64 system_value(const struct llamux_snapshot *s, enum llamux_source sour
 	case LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND:
 	case LLAMUX_SOURCE_REFAULTS_PER_SECOND:
 	case LLAMUX_SOURCE_FORKS_PER_SECOND:
+	case LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE:
 		return record_value(s, &s->record.total, source);
 	default:
 		return signal_value(s, source);
@@ -300,6 +306,27 @@ enum llx_level llx_measure_level(const struct llamux_snapshot *snapshot,
 			break;
 	}
 	return level;
+}
+
+static enum llx_level source_level(const struct llamux_snapshot *s,
+				   const struct llamux_group_snapshot *group,
+				   enum llamux_source source)
+{
+	return llx_measure_level(s, source, llx_measure_value(s, group, source));
+}
+
+enum llamux_source llx_measure_cpu_wait(const struct llamux_snapshot *snapshot,
+					const struct llamux_group_snapshot *group)
+{
+	enum llx_level single = source_level(snapshot, group,
+					     LLAMUX_SOURCE_RUNQ_WAIT_P99_US);
+	enum llx_level share = source_level(snapshot, group,
+					    LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE);
+
+	/* An unknown level is above all others. */
+	return share > single && share != LLX_LEVEL_UNKNOWN
+		       ? LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE
+		       : LLAMUX_SOURCE_RUNQ_WAIT_P99_US;
 }
 
 const struct llamux_group_snapshot *

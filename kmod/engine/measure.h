@@ -73,6 +73,15 @@ u64 llx_measure_threshold(const struct llamux_snapshot *s,
 enum llx_level llx_measure_level(const struct llamux_snapshot *s,
 				 enum llamux_source source, u64 value);
 
+/*
+ * Which of two measures says more plainly that a group waits for a CPU: its
+ * long single waits (99th percentile), or the share of its runnable time. The
+ * second finds who waits one tick again and again: with HZ=250 that is 4.0 ms,
+ * too short a wait to count by itself.
+ */
+enum llamux_source llx_measure_cpu_wait(const struct llamux_snapshot *s,
+					const struct llamux_group_snapshot *group);
+
 /* Entry of that cgroup in the snapshot, or NULL (also for id 0). */
 const struct llamux_group_snapshot *
 llx_measure_group(const struct llamux_snapshot *s, u64 cgroup_id);

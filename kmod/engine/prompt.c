@@ -158,7 +158,7 @@ static void say_group(struct llx_prompt *p, const struct llamux_snapshot *s,
 {
 	say_letter(p, "\n group ", letter);
 	say_level(p, ": cpu use ", s, g, LLAMUX_SOURCE_CPU_PERMILLE);
-	say_level(p, ", cpu wait ", s, g, LLAMUX_SOURCE_RUNQ_WAIT_P99_US);
+	say_level(p, ", cpu wait ", s, g, llx_measure_cpu_wait(s, g));
 	say(p, ", cpu weight ");
 	say(p, weight_word(g->signals.cpu_weight));
 	say(p, ", io weight ");

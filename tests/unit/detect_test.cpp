@@ -79,6 +79,34 @@ TEST(Detect, HogThatUsesLessThanItsVictimIsFound) {
     EXPECT_EQ(found[0].level, u32{LLX_LEVEL_SEVERE});
 }
 
+// With HZ=250 a fair scheduler makes everybody wait exactly one tick, 4.0 ms,
+// again and again: no single wait is long.
+TEST(Detect, ServiceThatWaitsAsMuchAsItRunsIsFound) {
+    SnapshotBuilder b;
+    b.psi(1000, 0, 0);
+    b->runq_wait_p99_us = 16384;
+    auto& service = b.add(20, 480);
+    SnapshotBuilder::waits(service, 4096);
+    SnapshotBuilder::never_sleeps(b.add(30, 510));
+    Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_CPU_CONTENTION);
+    EXPECT_EQ(found[0].victim_id, 20u);
+    EXPECT_EQ(found[0].culprit_id, 30u);
+    EXPECT_EQ(found[0].level, u32{LLX_LEVEL_SOME});
+    const auto* share = evidence(found[0], LLAMUX_SOURCE_RUNQ_WAIT_PERMILLE);
+    ASSERT_NE(share, nullptr);
+    EXPECT_EQ(share->value, 500u);
+    EXPECT_EQ(share->threshold, 400u);
+    EXPECT_EQ(evidence(found[0], LLAMUX_SOURCE_RUNQ_WAIT_P99_US), nullptr);
+
+    // a third, as with twice the hog's weight, is its due
+    service.record.runq_wait_ns = service.record.run_ns / 2;
+    found = Found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_CPU_SATURATED);
+}
+
 TEST(Detect, HogWithLittleCpuIsNotItsVictimsVictim) {
     // after its weight was lowered the hog waits long; the service is fine
     SnapshotBuilder b;
