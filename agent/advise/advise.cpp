@@ -28,7 +28,8 @@ Fact make_fact(const llamux_fact& from, const CgroupTree& tree) {
     fact.culprit_path = path_of(tree, from.culprit_id);
     for (std::uint32_t i = 0; i < from.n_evidence; i++) {
         const llamux_evidence& item = from.evidence[i];
-        fact.evidence.push_back({item.source, item.value, item.normal, item.threshold});
+        fact.evidence.push_back(
+            {item.source, path_of(tree, item.cgroup_id), item.value, item.normal, item.threshold});
     }
     return fact;
 }

@@ -17,6 +17,7 @@ namespace llamux {
 
 struct Evidence {
     std::uint32_t source = LLAMUX_SOURCE_NONE;
+    std::string cgroup_path;  // whose number; empty: the machine's
     std::uint64_t value = 0;
     std::uint64_t normal = 0;  // LLAMUX_UNKNOWN: not known yet
     std::uint64_t threshold = 0;

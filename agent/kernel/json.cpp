@@ -169,10 +169,11 @@ Result<Evidence> evidence_from_json(const Json& json) {
             evidence.source = source;
         }
     }
+    evidence.cgroup_path = reader.string("cgroup");
     evidence.value = reader.number("value");
     evidence.normal = reader.number("normal");
     evidence.threshold = reader.number("threshold");
-    return reader.finish(evidence);
+    return reader.finish(std::move(evidence));
 }
 
 Result<Fact> fact_from_json(const Json& json) {
@@ -296,6 +297,7 @@ Json to_json(const Settings& settings) {
 
 Json to_json(const Evidence& evidence) {
     return {{"source", source_row(evidence.source).name},
+            {"cgroup", evidence.cgroup_path},
             {"value", number_to_json(evidence.value)},
             {"unit", source_row(evidence.source).unit},
             {"normal", number_to_json(evidence.normal)},

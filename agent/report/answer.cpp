@@ -29,9 +29,12 @@ std::string evidence_line(const Evidence& evidence, std::uint64_t window_ns) {
     const std::string normal = evidence.normal == LLAMUX_UNKNOWN
                                    ? "usual value not known yet"
                                    : "usually " + format_measure(evidence.normal, row.unit);
-    return fmt::format(
-        "{}: {} ({}, counts from {}; {}; {})", row.words, format_measure(evidence.value, row.unit),
-        normal, format_measure(evidence.threshold, row.unit), window_words(window_ns), row.origin);
+    const std::string whose =
+        evidence.cgroup_path.empty() ? "" : ", " + group_name(evidence.cgroup_path);
+    return fmt::format("{}{}: {} ({}, counts from {}; {}; {})", row.words, whose,
+                       format_measure(evidence.value, row.unit), normal,
+                       format_measure(evidence.threshold, row.unit), window_words(window_ns),
+                       row.origin);
 }
 
 std::string metric_text(double value, std::string_view unit) {

@@ -34,7 +34,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define LLAMUX_ABI_VERSION 1
+#define LLAMUX_ABI_VERSION 2
 #define LLAMUX_DEVICE "/dev/llamux"
 
 #define LLAMUX_PROMPT_MAX 65536u /* bytes of one prompt */
@@ -185,6 +185,7 @@ struct llamux_candidate {
 struct llamux_evidence {
 	__u32 source;
 	__u32 reserved;
+	__u64 cgroup_id;	/* whose number; 0: the machine's */
 	__u64 value;
 	__u64 normal;		/* usual value; LLAMUX_UNKNOWN: not known yet */
 	__u64 threshold;	/* what the detector compared with */

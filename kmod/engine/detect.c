@@ -53,6 +53,7 @@ static void add_number(const struct scene *sc, struct llamux_fact *fact, group_t
 		return;
 	e = &fact->evidence[fact->n_evidence++];
 	e->source = source;
+	e->cgroup_id = id_of(g);
 	e->value = value;
 	e->normal = llx_baseline_normal(sc->b, id_of(g), source);
 	e->threshold = llx_measure_threshold(sc->s, source, LLX_LEVEL_SOME);

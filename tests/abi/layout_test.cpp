@@ -87,7 +87,7 @@ TEST(AbiLayout, CommandsKeepTheirNumbers) {
         {"LLAMUX_IOC_STATS", LLAMUX_IOC_STATS, 0xc060b715},
         {"LLAMUX_IOC_BIND", LLAMUX_IOC_BIND, 0x4010b716},
         {"LLAMUX_IOC_SNAPSHOT", LLAMUX_IOC_SNAPSHOT, 0x4020b717},
-        {"LLAMUX_IOC_ADVISE", LLAMUX_IOC_ADVISE, 0xc780b718},
+        {"LLAMUX_IOC_ADVISE", LLAMUX_IOC_ADVISE, 0xc7e0b718},
         {"LLAMUX_IOC_SCORE", LLAMUX_IOC_SCORE, 0xc088b719},
         {"LLAMUX_IOC_EVAL", LLAMUX_IOC_EVAL, 0xc030b71a},
         {"LLAMUX_IOC_CANCEL", LLAMUX_IOC_CANCEL, 0x0000b71b},
@@ -97,7 +97,7 @@ TEST(AbiLayout, CommandsKeepTheirNumbers) {
 }
 
 TEST(AbiLayout, VersionsOfThisLayout) {
-    EXPECT_EQ(LLAMUX_ABI_VERSION, 1);
+    EXPECT_EQ(LLAMUX_ABI_VERSION, 2);
     EXPECT_EQ(LLAMUX_TELEMETRY_SCHEMA, 1);
     EXPECT_EQ(abi_c_sees_advice_bytes(), abi_cpp_sees_advice_bytes());
 }

@@ -33,7 +33,7 @@ Entry planned_entry(const std::string& path = "/demo/hog") {
     plan.fact.cause = LLAMUX_CAUSE_CPU_CONTENTION;
     plan.fact.level = 2;
     plan.fact.victim_path = "/demo/web";
-    plan.fact.evidence = {{LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE, 400, LLAMUX_UNKNOWN, 100}};
+    plan.fact.evidence = {{LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE, "/web", 400, LLAMUX_UNKNOWN, 100}};
     entry.plan = plan;
     return entry;
 }
@@ -89,6 +89,7 @@ TEST_F(JournalTest, WhatWasWrittenIsReadBack) {
     EXPECT_EQ(change.plan.old_settings, planned_entry().plan->old_settings);
     EXPECT_EQ(change.plan.fact.cause, LLAMUX_CAUSE_CPU_CONTENTION);
     ASSERT_EQ(change.plan.fact.evidence.size(), 1u);
+    EXPECT_EQ(change.plan.fact.evidence[0].cgroup_path, "/web");
     EXPECT_EQ(change.plan.fact.evidence[0].normal, LLAMUX_UNKNOWN);
     ASSERT_TRUE(change.effect);
     EXPECT_EQ(change.effect->metric, Metric::kPsiCpuSome);

@@ -59,13 +59,18 @@ TEST(Detect, HogHurtsService) {
     EXPECT_EQ(found[0].level, u32{LLX_LEVEL_HIGH});
     const auto* wait = evidence(found[0], LLAMUX_SOURCE_RUNQ_WAIT_P99_US);
     ASSERT_NE(wait, nullptr);
+    EXPECT_EQ(wait->cgroup_id, 20u);
     EXPECT_EQ(wait->value, 32768u);
     EXPECT_EQ(wait->normal, LLAMUX_UNKNOWN);
     EXPECT_EQ(wait->threshold, 5000u);
     const auto* cpu = evidence(found[0], LLAMUX_SOURCE_CPU_PERMILLE);
     ASSERT_NE(cpu, nullptr);
+    EXPECT_EQ(cpu->cgroup_id, 30u);
     EXPECT_EQ(cpu->value, 780u);
-    EXPECT_EQ(evidence(found[0], LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE)->value, 900u);
+    const auto* pressure = evidence(found[0], LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE);
+    ASSERT_NE(pressure, nullptr);
+    EXPECT_EQ(pressure->cgroup_id, 0u);
+    EXPECT_EQ(pressure->value, 900u);
 }
 
 TEST(Detect, HogThatUsesLessThanItsVictimIsFound) {
