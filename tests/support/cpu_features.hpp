@@ -9,24 +9,32 @@
 
 namespace llamux::test {
 
+// Registers of a CPUID leaf, all 0 where it does not exist.
+struct CpuidLeaf {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+
+    CpuidLeaf(unsigned leaf, unsigned subleaf) {
+        __get_cpuid_count(leaf, subleaf, &eax, &ebx, &ecx, &edx);
+    }
+};
+
 inline u32 cpu_features() {
     u32 features = 0;
     __builtin_cpu_init();
+    // Clang 14 has no name for F16C (leaf 1, ECX bit 29), GCC 12 none for
+    // AVX-VNNI (leaf 7.1, EAX bit 4).
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("f16c"))
+        (CpuidLeaf(1, 0).ecx & 1U << 29) != 0)
         features |= LLX_CPU_AVX2;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         features |= LLX_CPU_AVX512;
     if ((features & LLX_CPU_AVX512) != 0 && __builtin_cpu_supports("avx512vnni"))
         features |= LLX_CPU_AVX512_VNNI;
-    // GCC 12 has no name for it: leaf 7.1, EAX bit 4.
-    unsigned eax = 0;
-    unsigned ebx = 0;
-    unsigned ecx = 0;
-    unsigned edx = 0;
-    if ((features & LLX_CPU_AVX2) != 0 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
-        (eax & 1U << 4) != 0)
+    if ((features & LLX_CPU_AVX2) != 0 && (CpuidLeaf(7, 1).eax & 1U << 4) != 0)
         features |= LLX_CPU_AVX_VNNI;
     return features;
 }
