@@ -7,6 +7,7 @@
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean
+#   make fuzz       look for new bad inputs, FUZZ_SECONDS for each target
 #
 # Nothing needs to be installed before: demo, test and all fetch their own
 # packages (make setup) on Debian 12.
@@ -14,8 +15,9 @@
 JOBS ?= $(shell nproc)
 PRESET ?= release
 RELEASE ?= $(shell uname -r)
+FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test bench lint install clean
+.PHONY: all setup configure demo test bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -37,6 +39,9 @@ bench: all
 
 lint: configure
 	ctest --preset $(PRESET) -L lint
+
+fuzz: setup
+	tests/fuzz/run $(FUZZ_SECONDS)
 
 install:
 	cmake --install build
