@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A GGUF file with F32, F16 or BF16 matrices -> one with quantised matrices, by
-// our own quantiser. Metadata is copied as it is, but for the file type.
+// A GGUF file -> one whose matrices have other types, by our own quantiser.
+// Metadata is copied as it is, but for the file type.
 //
-//   quantize_gguf IN.gguf OUT.gguf q8_0|q4_k_m
+//   quantize_gguf IN.gguf OUT.gguf q8_0|q4_k_m|f32
 //
 // q4_k_m: Q4_K, and Q6_K for the embedding, attn_v and ffn_down, close to what
-// llama.cpp calls Q4_K_M. Vectors stay F32.
+// llama.cpp calls Q4_K_M. f32: of a quantised file the same weights, for a
+// comparison without the rounding of inputs. Vectors stay F32.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -26,9 +27,18 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// llama.cpp's llama_ftype
-constexpr std::uint32_t kFileQ8_0 = 7;
-constexpr std::uint32_t kFileQ4_K_M = 15;
+struct Kind {
+    std::string_view name;
+    std::uint32_t file_type;  // llama.cpp's llama_ftype
+    u32 fine;                 // of the embedding, attn_v and ffn_down
+    u32 usual;
+};
+
+constexpr Kind kKinds[] = {
+    {"q8_0", 7, LLX_TYPE_Q8_0, LLX_TYPE_Q8_0},
+    {"q4_k_m", 15, LLX_TYPE_Q6_K, LLX_TYPE_Q4_K},
+    {"f32", 0, LLX_TYPE_F32, LLX_TYPE_F32},
+};
 
 std::string_view text_of(const llx_gguf_text& text) {
     return {text.text, text.bytes};
@@ -58,14 +68,11 @@ std::vector<T> in_order(const T* entries, u32 n) {
     return sorted;
 }
 
-u32 type_of(std::string_view name, bool small) {
-    if (!small) {
-        return LLX_TYPE_Q8_0;
-    }
+u32 type_of(std::string_view name, const Kind& kind) {
     const bool fine = name.starts_with("token_embd") ||
                       name.find("attn_v") != std::string_view::npos ||
                       name.find("ffn_down") != std::string_view::npos;
-    return fine ? LLX_TYPE_Q6_K : LLX_TYPE_Q4_K;
+    return fine ? kind.fine : kind.usual;
 }
 
 Bytes quantised(const llx_gguf_tensor& tensor, const Bytes& file, u32 type) {
@@ -86,7 +93,7 @@ Bytes quantised(const llx_gguf_tensor& tensor, const Bytes& file, u32 type) {
     return out;
 }
 
-bool convert(const llx_gguf& file, const Bytes& bytes, const std::string& out, bool small) {
+bool convert(const llx_gguf& file, const Bytes& bytes, const std::string& out, const Kind& kind) {
     test::GgufWriter writer;
     for (const auto& key : in_order(file.keys, file.n_keys)) {
         writer.set_raw(
@@ -94,7 +101,7 @@ bool convert(const llx_gguf& file, const Bytes& bytes, const std::string& out, b
             Bytes(bytes.begin() + static_cast<std::ptrdiff_t>(key.value),
                   bytes.begin() + static_cast<std::ptrdiff_t>(end_of(file, key.offset))));
     }
-    writer.set("general.file_type", small ? kFileQ4_K_M : kFileQ8_0);
+    writer.set("general.file_type", kind.file_type);
     writer.set("general.quantization_version", std::uint32_t{2});
     for (const auto& tensor : in_order(file.tensors, file.n_tensors)) {
         const std::string name(text_of(tensor.name));
@@ -103,7 +110,7 @@ bool convert(const llx_gguf& file, const Bytes& bytes, const std::string& out, b
             writer.add_tensor(name, dims, tensor.type,
                               Bytes(&bytes[tensor.start], &bytes[tensor.start] + tensor.bytes));
         } else {
-            const u32 type = type_of(name, small);
+            const u32 type = type_of(name, kind);
             writer.add_tensor(name, dims, type, quantised(tensor, bytes, type));
         }
     }
@@ -114,9 +121,11 @@ bool convert(const llx_gguf& file, const Bytes& bytes, const std::string& out, b
     return true;
 }
 
-int run(const std::string& in, const std::string& out, std::string_view kind) {
-    if (kind != "q8_0" && kind != "q4_k_m") {
-        std::fprintf(stderr, "quantize_gguf: no such kind: %s\n", std::string(kind).c_str());
+int run(const std::string& in, const std::string& out, const std::string& name) {
+    const Kind* kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                    [&](const Kind& known) { return known.name == name; });
+    if (kind == std::end(kKinds)) {
+        std::fprintf(stderr, "quantize_gguf: no such kind: %s\n", name.c_str());
         return 2;
     }
     std::ifstream stream(in, std::ios::binary);
@@ -128,7 +137,7 @@ int run(const std::string& in, const std::string& out, std::string_view kind) {
         llx_gguf_destroy(&file);
         return 1;
     }
-    const bool done = convert(file, bytes, out, kind == "q4_k_m");
+    const bool done = convert(file, bytes, out, *kind);
     llx_gguf_destroy(&file);
     return done ? 0 : 1;
 }
@@ -138,7 +147,7 @@ int run(const std::string& in, const std::string& out, std::string_view kind) {
 
 int main(int argc, char** argv) {
     if (argc != 4) {
-        std::fprintf(stderr, "usage: quantize_gguf IN.gguf OUT.gguf q8_0|q4_k_m\n");
+        std::fprintf(stderr, "usage: quantize_gguf IN.gguf OUT.gguf q8_0|q4_k_m|f32\n");
         return 2;
     }
     return llamux::pilot::run(argv[1], argv[2], argv[3]);
