@@ -1,154 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Matrix products with AVX2: a tile's 16 rows are two vectors of 8 lanes.
- *
- * Under QEMU's TCG only integer and, or, shift, add, mullw, mulld and
- * broadcast become host vector instructions; everything else, and every float
- * lane, is a slow call (maddubs, madd and packs included). So bytes are split
- * by masks and shifts into 16-bit lanes of even and of odd columns, multiplied
- * by mullw, and added in 16 bits for as long as that cannot overflow: measured
- * 14 times faster under TCG than the maddubs loop, and no slower natively.
- *
- * Weights are unpacked once for up to TOKENS tokens. Rounding follows
- * generic.c step by step.
+ * Matrix products with AVX2: floats, and the formats that most files use.
+ * avx2_tile.h tells how.
  */
 #include "avx2.h"
-#include "../engine/quant.h"
-#include "f32.h"
-
-#define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
-#include <immintrin.h>
-
-#define TOKENS 4u
-#define VECTOR 64u
-#define HALVES 2u /* rows 0..7 and 8..15 */
-
-/*
- * 32 activations as 16-bit pairs for broadcasting: even[v] = columns 4v and
- * 4v + 2, odd[v] = columns 4v + 1 and 4v + 3.
- */
-struct pairs {
-	s32 even[8];
-	s32 odd[8];
-};
-
-static __always_inline __m256i load(const void *p)
-{
-	return _mm256_loadu_si256(p);
-}
-
-static __always_inline __m256 load_f16(const void *p)
-{
-	return _mm256_cvtph_ps(_mm_loadu_si128(p));
-}
-
-static __always_inline void split(const struct llx_act_block *x,
-				  struct pairs *p)
-{
-	__m256i q = load(x->q);
-
-	_mm256_storeu_si256((__m256i *)p->even,
-			    _mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8));
-	_mm256_storeu_si256((__m256i *)p->odd, _mm256_srai_epi16(q, 8));
-}
-
-/* acc + w * pair, in 16 bits */
-static __always_inline __m256i mul_add(__m256i acc, __m256i w, s32 pair)
-{
-	__m256i product = _mm256_mullo_epi16(w, _mm256_set1_epi32(pair));
-
-	return _mm256_add_epi16(acc, product);
-}
-
-/* The sum of a lane's two 16-bit halves */
-static __always_inline __m256i widen(__m256i acc)
-{
-	__m256i low = _mm256_srai_epi32(_mm256_slli_epi32(acc, 16), 16);
-
-	return _mm256_add_epi32(low, _mm256_srai_epi32(acc, 16));
-}
-
-/*
- * The dot products below: @q points at the sub-block's vectors (of the half
- * that is wanted), @sum gets 8 rows' sums for each token.
- */
-
-/* 16 products of at most 15 * 127 = 1905 fit in 16 bits: 30480. */
-static __always_inline void dot_q4(const u8 *q, const struct pairs *x,
-				   const u32 n_tokens, __m256i *sum)
-{
-	const __m256i mask = _mm256_set1_epi16(0x000f);
-	__m256i acc[TOKENS];
-	__m256i w;
-	__m256i w0;
-	__m256i w1;
-	__m256i w2;
-	__m256i w3;
-	u32 v;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++)
-		acc[t] = _mm256_setzero_si256();
-#pragma GCC unroll 4
-	for (v = 0; v < 4; v++) {
-		w = load(q + v * VECTOR);
-		w0 = _mm256_and_si256(w, mask);
-		w1 = _mm256_and_si256(_mm256_srli_epi16(w, 8), mask);
-		w2 = _mm256_and_si256(_mm256_srli_epi16(w, 4), mask);
-		w3 = _mm256_srli_epi16(w, 12);
-		for (t = 0; t < n_tokens; t++) {
-			acc[t] = mul_add(acc[t], w0, x[t].even[v]);
-			acc[t] = mul_add(acc[t], w1, x[t].odd[v]);
-			acc[t] = mul_add(acc[t], w2, x[t].even[v + 4]);
-			acc[t] = mul_add(acc[t], w3, x[t].odd[v + 4]);
-		}
-	}
-	for (t = 0; t < n_tokens; t++)
-		sum[t] = widen(acc[t]);
-}
-
-/* 8 products of at most 31 * 127 = 3937 fit in 16 bits: 31496. */
-static __always_inline void dot_q5(const u8 *q, const struct pairs *x,
-				   const u32 n_tokens, __m256i *sum)
-{
-	const __m256i mask = _mm256_set1_epi16(0x000f);
-	const __m256i bit = _mm256_set1_epi16(0x0010);
-	__m256i fifth = load(q);
-	__m256i low[TOKENS];
-	__m256i high[TOKENS];
-	__m256i w;
-	__m256i w0;
-	__m256i w1;
-	__m256i w2;
-	__m256i w3;
-	u32 v;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++) {
-		low[t] = _mm256_setzero_si256();
-		high[t] = _mm256_setzero_si256();
-	}
-#pragma GCC unroll 4
-	for (v = 0; v < 4; v++) {
-		w = load(q + (v + 1) * VECTOR);
-		w0 = _mm256_and_si256(w, mask);
-		w1 = _mm256_and_si256(_mm256_srli_epi16(w, 8), mask);
-		w2 = _mm256_and_si256(_mm256_srli_epi16(w, 4), mask);
-		w3 = _mm256_srli_epi16(w, 12);
-		w0 |= _mm256_slli_epi16(fifth, 4 - v) & bit;
-		w1 |= _mm256_srli_epi16(fifth, 4 + v) & bit;
-		w2 |= _mm256_srli_epi16(fifth, v) & bit;
-		w3 |= _mm256_srli_epi16(fifth, 8 + v) & bit;
-		for (t = 0; t < n_tokens; t++) {
-			low[t] = mul_add(low[t], w0, x[t].even[v]);
-			low[t] = mul_add(low[t], w1, x[t].odd[v]);
-			high[t] = mul_add(high[t], w2, x[t].even[v + 4]);
-			high[t] = mul_add(high[t], w3, x[t].odd[v + 4]);
-		}
-	}
-	for (t = 0; t < n_tokens; t++)
-		sum[t] = _mm256_add_epi32(widen(low[t]), widen(high[t]));
-}
+#include "avx2_tile.h"
 
 /* Bits 4 and 5 of vector v of a run of 16 columns: bits 2v and 2v + 1 */
 static __always_inline __m256i bits_45(__m256i bits, const u32 from)
@@ -236,37 +92,6 @@ static __always_inline void dot_q8(const u8 *q, const struct pairs *x,
 	}
 }
 
-/* to + (float)sum * factor */
-static __always_inline __m256 add_scaled(__m256 to, __m256i sum, __m256 factor)
-{
-	__m256 x = _mm256_cvtepi32_ps(sum);
-
-	return _mm256_add_ps(to, _mm256_mul_ps(x, factor));
-}
-
-static __always_inline __m256 act_scale(const struct llx_act_block *x)
-{
-	return _mm256_set1_ps(f32_get(x->d));
-}
-
-static __always_inline s32 act_sum(const struct llx_act_block *x)
-{
-	return x->bsum[0] + x->bsum[1];
-}
-
-/*
- * Unrolling the loop over halves, or moving broadcasts out of it, only spills:
- * the compiler must not know that it runs twice.
- */
-static __always_inline void keep_loop(u32 *count)
-{
-	__asm__("" : "+r"(*count));
-}
-
-/*
- * The tile functions add one tile's sums for @n_tokens (constant: 1 or TOKENS)
- * tokens, whose activations are @stride apart, to acc[t][half].
- */
 static __always_inline void tile_simple(const struct llx_matrix *w,
 					const u8 *tile,
 					const struct llx_act_block *x,
@@ -310,15 +135,6 @@ static __always_inline void tile_simple(const struct llx_matrix *w,
 		}
 		tile += 32 + (is_q4 ? 4 : 8) * VECTOR;
 	}
-}
-
-/* The byte of each lane that counts now; the next one for the next call */
-static __always_inline __m256i next_byte(__m256i *bytes)
-{
-	__m256i byte = *bytes & _mm256_set1_epi32(0xff);
-
-	*bytes = _mm256_srli_epi32(*bytes, 8);
-	return byte;
 }
 
 /* 8 rows of a super-block of Q4_K or Q5_K: s = sc * sum, m = min * bsum */
@@ -401,14 +217,6 @@ static __always_inline void tile_min(const struct llx_matrix *w,
 			}
 		}
 	}
-}
-
-static __always_inline __m256i next_signed_byte(__m256i *bytes)
-{
-	__m256i byte = _mm256_srai_epi32(_mm256_slli_epi32(*bytes, 24), 24);
-
-	*bytes = _mm256_srli_epi32(*bytes, 8);
-	return byte;
 }
 
 /* 8 rows of a super-block of Q6_K */
@@ -525,69 +333,6 @@ static __always_inline void tile_float(const struct llx_matrix *w,
 			acc[t][h] = _mm256_add_ps(even[t], odd[t]);
 	}
 }
-
-static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
-				       __m256 acc[][HALVES], u32 n_tokens,
-				       llx_f32 *y, size_t y_stride)
-{
-	u32 row = tile * LLX_TILE_ROWS;
-	u32 n = min(w->n_rows - row, LLX_TILE_ROWS);
-	float *to = f32_array_mut(y + row);
-	float rows[LLX_TILE_ROWS];
-	u32 r;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++, to += y_stride) {
-		if (n == LLX_TILE_ROWS) {
-			_mm256_storeu_ps(to, acc[t][0]);
-			_mm256_storeu_ps(to + 8, acc[t][1]);
-			continue;
-		}
-		_mm256_storeu_ps(rows, acc[t][0]);
-		_mm256_storeu_ps(rows + 8, acc[t][1]);
-		for (r = 0; r < n; r++)
-			to[r] = rows[r];
-	}
-}
-
-/*
- * The functions of the table: TOKENS tokens at a time, then one by one. The
- * same code for both, so a batch gives the bits of single tokens.
- */
-#define DEFINE_PASS(name, tile_fn, type, input, n_tokens)                     \
-	static noinline void name(                                            \
-		const struct llx_matrix *w, u32 tile, u32 token,              \
-		const struct llx_activations *x, llx_f32 *y, size_t y_stride) \
-	{                                                                     \
-		__m256 acc[n_tokens][HALVES];                                 \
-		u32 t;                                                        \
-									      \
-		for (t = 0; t < (n_tokens); t++) {                            \
-			acc[t][0] = _mm256_setzero_ps();                      \
-			acc[t][1] = _mm256_setzero_ps();                      \
-		}                                                             \
-		tile_fn(w, w->tiles + tile * w->tile_bytes,                   \
-			(const void *)(x->input + token * x->input##_stride), \
-			x->input##_stride, n_tokens, type, acc);              \
-		store_tile(w, tile, acc, n_tokens, y + token * y_stride,      \
-			   y_stride);                                         \
-	}
-
-#define DEFINE_MATMUL(name, tile_fn, type, input)                             \
-	DEFINE_PASS(name##_many, tile_fn, type, input, TOKENS)                \
-	DEFINE_PASS(name##_one, tile_fn, type, input, 1)                      \
-	LLX_DECLARE_MATMUL(name)                                              \
-	{                                                                     \
-		u32 i;                                                        \
-		u32 t;                                                        \
-									      \
-		for (i = tile_begin; i < tile_end; i++) {                     \
-			for (t = 0; t + TOKENS <= n_tokens; t += TOKENS)      \
-				name##_many(w, i, t, x, y, y_stride);         \
-			for (; t < n_tokens; t++)                             \
-				name##_one(w, i, t, x, y, y_stride);          \
-		}                                                             \
-	}
 
 DEFINE_MATMUL(llx_avx2_matmul_f32, tile_float, LLX_TYPE_F32, f32)
 DEFINE_MATMUL(llx_avx2_matmul_f16, tile_float, LLX_TYPE_F16, f32)

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the matrix products with AVX2 are made of: a tile's 16 rows are two
+ * vectors of 8 lanes. Private to avx2_matmul*.c.
+ *
+ * Weights are unpacked once for up to TOKENS tokens. Rounding follows
+ * generic.c step by step.
+ */
+#ifndef LLX_SIMD_AVX2_TILE_H
+#define LLX_SIMD_AVX2_TILE_H
+
+#include "avx2_dot.h"
+#include "f32.h"
+
+#define HALVES 2u /* rows 0..7 and 8..15 */
+
+static __always_inline __m256 load_f16(const void *p)
+{
+	return _mm256_cvtph_ps(_mm_loadu_si128(p));
+}
+
+/* to + (float)sum * factor */
+static __always_inline __m256 add_scaled(__m256 to, __m256i sum, __m256 factor)
+{
+	__m256 x = _mm256_cvtepi32_ps(sum);
+
+	return _mm256_add_ps(to, _mm256_mul_ps(x, factor));
+}
+
+static __always_inline __m256 act_scale(const struct llx_act_block *x)
+{
+	return _mm256_set1_ps(f32_get(x->d));
+}
+
+static __always_inline s32 act_sum(const struct llx_act_block *x)
+{
+	return x->bsum[0] + x->bsum[1];
+}
+
+/*
+ * Unrolling the loop over halves, or moving broadcasts out of it, only spills:
+ * the compiler must not know that it runs twice.
+ */
+static __always_inline void keep_loop(u32 *count)
+{
+	__asm__("" : "+r"(*count));
+}
+
+/* The byte of each lane that counts now; the next one for the next call */
+static __always_inline __m256i next_byte(__m256i *bytes)
+{
+	__m256i byte = *bytes & _mm256_set1_epi32(0xff);
+
+	*bytes = _mm256_srli_epi32(*bytes, 8);
+	return byte;
+}
+
+static __always_inline __m256i next_signed_byte(__m256i *bytes)
+{
+	__m256i byte = _mm256_srai_epi32(_mm256_slli_epi32(*bytes, 24), 24);
+
+	*bytes = _mm256_srli_epi32(*bytes, 8);
+	return byte;
+}
+
+static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
+				       __m256 acc[][HALVES], u32 n_tokens,
+				       llx_f32 *y, size_t y_stride)
+{
+	u32 row = tile * LLX_TILE_ROWS;
+	u32 n = min(w->n_rows - row, LLX_TILE_ROWS);
+	float *to = f32_array_mut(y + row);
+	float rows[LLX_TILE_ROWS];
+	u32 r;
+	u32 t;
+
+	for (t = 0; t < n_tokens; t++, to += y_stride) {
+		if (n == LLX_TILE_ROWS) {
+			_mm256_storeu_ps(to, acc[t][0]);
+			_mm256_storeu_ps(to + 8, acc[t][1]);
+			continue;
+		}
+		_mm256_storeu_ps(rows, acc[t][0]);
+		_mm256_storeu_ps(rows + 8, acc[t][1]);
+		for (r = 0; r < n; r++)
+			to[r] = rows[r];
+	}
+}
+
+/*
+ * The functions of the table: TOKENS tokens at a time, then one by one. The
+ * same code for both, so a batch gives the bits of single tokens.
+ *
+ * tile_fn(w, tile, x, stride, n_tokens, type, acc) adds one tile's sums for
+ * n_tokens (constant: 1 or TOKENS) tokens, whose activations are stride apart,
+ * to acc[t][half].
+ */
+#define DEFINE_PASS(name, tile_fn, type, input, n_tokens)                     \
+	static noinline void name(                                            \
+		const struct llx_matrix *w, u32 tile, u32 token,              \
+		const struct llx_activations *x, llx_f32 *y, size_t y_stride) \
+	{                                                                     \
+		__m256 acc[n_tokens][HALVES];                                 \
+		u32 t;                                                        \
+									      \
+		for (t = 0; t < (n_tokens); t++) {                            \
+			acc[t][0] = _mm256_setzero_ps();                      \
+			acc[t][1] = _mm256_setzero_ps();                      \
+		}                                                             \
+		tile_fn(w, w->tiles + tile * w->tile_bytes,                   \
+			(const void *)(x->input + token * x->input##_stride), \
+			x->input##_stride, n_tokens, type, acc);              \
+		store_tile(w, tile, acc, n_tokens, y + token * y_stride,      \
+			   y_stride);                                         \
+	}
+
+#define DEFINE_MATMUL(name, tile_fn, type, input)                             \
+	DEFINE_PASS(name##_many, tile_fn, type, input, TOKENS)                \
+	DEFINE_PASS(name##_one, tile_fn, type, input, 1)                      \
+	LLX_DECLARE_MATMUL(name)                                              \
+	{                                                                     \
+		u32 i;                                                        \
+		u32 t;                                                        \
+									      \
+		for (i = tile_begin; i < tile_end; i++) {                     \
+			for (t = 0; t + TOKENS <= n_tokens; t += TOKENS)      \
+				name##_many(w, i, t, x, y, y_stride);         \
+			for (; t < n_tokens; t++)                             \
+				name##_one(w, i, t, x, y, y_stride);          \
+		}                                                             \
+	}
+
+#endif
