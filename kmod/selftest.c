@@ -206,6 +206,11 @@ static const struct {
 } scales[] = {
 	{ LLX_TYPE_Q4_0, 1, { 0 } },
 	{ LLX_TYPE_Q8_0, 1, { 0 } },
+	{ LLX_TYPE_Q4_1, 2, { 0, 2 } },
+	{ LLX_TYPE_Q5_0, 1, { 0 } },
+	{ LLX_TYPE_Q5_1, 2, { 0, 2 } },
+	{ LLX_TYPE_Q2_K, 2, { 80, 82 } },
+	{ LLX_TYPE_Q3_K, 1, { 108 } },
 	{ LLX_TYPE_Q4_K, 2, { 0, 2 } },
 	{ LLX_TYPE_Q5_K, 2, { 0, 2 } },
 	{ LLX_TYPE_Q6_K, 1, { 208 } },

@@ -10,6 +10,16 @@
  *   F32, F16, BF16	block = 1 column: 16 values
  *   Q8_0		block = 32 columns: d[16] f16; 8 vectors of s8
  *   Q4_0		block = 32 columns: d[16] f16; 4 vectors of nibbles
+ *   Q4_1		block = 32 columns: d[16], m[16] f16; 4 vectors of nibbles
+ *   Q5_0		as Q4_0, the nibbles led by a vector of fifth bits
+ *   Q5_1		as Q4_1, the nibbles led by a vector of fifth bits
+ *   Q2_K		block = 256 columns: d[16], dmin[16] f16;
+ *			sc | m << 4 [4][16][4] u8: sub-block of 16 values
+ *			4 * i + k; 8 times 32 columns: 2 vectors of bits 0 and 1
+ *   Q3_K		block = 256 columns: d[16] f16;
+ *			sc[4][16][4] s8: sub-block of 16 values 4 * i + k;
+ *			8 times 32 columns: 2 vectors of bits 0 and 1, then a
+ *			vector of third bits
  *   Q4_K		block = 256 columns: d[16], dmin[16] f16;
  *			sc[2][16][4], m[2][16][4] u8: sub-block 4 * i + k;
  *			8 sub-blocks: 4 vectors of nibbles
@@ -20,8 +30,8 @@
  *			vectors of nibbles
  *
  * Nibbles: vector v has columns 4v..4v+3 low and 16+4v..16+4v+3 high.
- * Fifth bits: bit g is column 4g + k. Bits 4 and 5 in vector h: bits 2v and
- * 2v + 1 are those of column 16h + 4v + k.
+ * Third and fifth bits: bit g is column 4g + k. Bits 0 and 1, and bits 4 and 5,
+ * in vector h: bits 2v and 2v + 1 are those of column 16h + 4v + k.
  *
  * Only bits move here: no float, no arithmetic on values.
  */
@@ -36,6 +46,11 @@ enum {
 	TILE_F16 = 32,
 	TILE_Q8_0 = 32 + 8 * VECTOR,
 	TILE_Q4_0 = 32 + 4 * VECTOR,
+	TILE_Q4_1 = 64 + 4 * VECTOR,
+	TILE_Q5_0 = 32 + 5 * VECTOR,
+	TILE_Q5_1 = 64 + 5 * VECTOR,
+	TILE_Q2_K = 64 + 4 * VECTOR + 8 * 2 * VECTOR,
+	TILE_Q3_K = 32 + 4 * VECTOR + 8 * 3 * VECTOR,
 	TILE_Q4_K = 64 + 4 * VECTOR + 8 * 4 * VECTOR,
 	TILE_Q5_K = 64 + 4 * VECTOR + 8 * 5 * VECTOR,
 	TILE_Q6_K = 64 + 4 * VECTOR + 8 * 6 * VECTOR,
@@ -47,17 +62,17 @@ static const struct llx_type_traits traits[] = {
 	[LLX_TYPE_BF16] = { "BF16", 1, 2, TILE_F16, false },
 	[LLX_TYPE_Q8_0] = { "Q8_0", 32, 34, TILE_Q8_0, true },
 	[LLX_TYPE_Q4_0] = { "Q4_0", 32, 18, TILE_Q4_0, true },
+	[LLX_TYPE_Q4_1] = { "Q4_1", 32, 20, TILE_Q4_1, true },
+	[LLX_TYPE_Q5_0] = { "Q5_0", 32, 22, TILE_Q5_0, true },
+	[LLX_TYPE_Q5_1] = { "Q5_1", 32, 24, TILE_Q5_1, true },
+	[LLX_TYPE_Q2_K] = { "Q2_K", 256, 84, TILE_Q2_K, true },
+	[LLX_TYPE_Q3_K] = { "Q3_K", 256, 110, TILE_Q3_K, true },
 	[LLX_TYPE_Q4_K] = { "Q4_K", 256, 144, TILE_Q4_K, true },
 	[LLX_TYPE_Q5_K] = { "Q5_K", 256, 176, TILE_Q5_K, true },
 	[LLX_TYPE_Q6_K] = { "Q6_K", 256, 210, TILE_Q6_K, true },
 
 	/* Known, so that a refusal can name them; cannot be run. */
-	[LLX_TYPE_Q4_1] = { "Q4_1", 32, 20, 0, false },
-	[LLX_TYPE_Q5_0] = { "Q5_0", 32, 22, 0, false },
-	[LLX_TYPE_Q5_1] = { "Q5_1", 32, 24, 0, false },
 	[9] = { "Q8_1", 32, 36, 0, false },
-	[LLX_TYPE_Q2_K] = { "Q2_K", 256, 84, 0, false },
-	[LLX_TYPE_Q3_K] = { "Q3_K", 256, 110, 0, false },
 	[15] = { "Q8_K", 256, 292, 0, false },
 	[16] = { "IQ2_XXS", 256, 66, 0, false },
 	[17] = { "IQ2_XS", 256, 74, 0, false },
@@ -76,6 +91,8 @@ static const struct llx_type_traits traits[] = {
 	[34] = { "TQ1_0", 256, 54, 0, false },
 	[35] = { "TQ2_0", 256, 66, 0, false },
 	[39] = { "MXFP4", 32, 17, 0, false },
+	[40] = { "NVFP4", 64, 36, 0, false },
+	[41] = { "Q1_0", 128, 18, 0, false },
 };
 
 const struct llx_type_traits *llx_type_traits(u32 type)
@@ -148,14 +165,65 @@ static void pack_q8_0(const u8 *block, u8 *tile, u32 r)
 			 bytes_at((const u8 *)b->qs, v));
 }
 
+/* Nibbles that lie in the file as they do in a tile */
+static void copy_nibbles(const u8 *qs, u8 *vectors, u32 r)
+{
+	u32 v;
+
+	for (v = 0; v < 4; v++)
+		put_le32(vectors + v * VECTOR + 4 * r, bytes_at(qs, v));
+}
+
 static void pack_q4_0(const u8 *block, u8 *tile, u32 r)
 {
 	const struct llx_block_q4_0 *b = (const void *)block;
-	u32 v;
 
 	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
-	for (v = 0; v < 4; v++)
-		put_le32(tile + 32 + v * VECTOR + 4 * r, bytes_at(b->qs, v));
+	copy_nibbles(b->qs, tile + 32, r);
+}
+
+static void pack_q4_1(const u8 *block, u8 *tile, u32 r)
+{
+	const struct llx_block_q4_1 *b = (const void *)block;
+
+	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
+	put_le16(tile + 32 + 2 * r, get_unaligned_le16(&b->m));
+	copy_nibbles(b->qs, tile + 64, r);
+}
+
+/* Fifth bits of 32 values, value i in bit i of @qh */
+static void spread_bits(const u8 *qh, u8 *vector, u32 r)
+{
+	u32 all = get_unaligned_le32(qh);
+	u32 bits = 0;
+	u32 four;
+	u32 g;
+
+	for (g = 0; g < 8; g++) {
+		four = (all >> 4 * g) & 15;
+		/* bit k of the four to bit 0 of byte k */
+		bits |= (four * 0x00204081 & 0x01010101) << g;
+	}
+	put_le32(vector + 4 * r, bits);
+}
+
+static void pack_q5_0(const u8 *block, u8 *tile, u32 r)
+{
+	const struct llx_block_q5_0 *b = (const void *)block;
+
+	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
+	spread_bits(b->qh, tile + 32, r);
+	copy_nibbles(b->qs, tile + 32 + VECTOR, r);
+}
+
+static void pack_q5_1(const u8 *block, u8 *tile, u32 r)
+{
+	const struct llx_block_q5_1 *b = (const void *)block;
+
+	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
+	put_le16(tile + 32 + 2 * r, get_unaligned_le16(&b->m));
+	spread_bits(b->qh, tile + 64, r);
+	copy_nibbles(b->qs, tile + 64 + VECTOR, r);
 }
 
 /* The nibbles of 32 values: @shift picks the low or the high ones of @run. */
@@ -169,6 +237,66 @@ static void pack_nibbles(const u8 *run, u32 shift, u8 *vectors, u32 r)
 		low = (bytes_at(run, v) >> shift) & 0x0f0f0f0f;
 		high = (bytes_at(run, v + 4) >> shift) & 0x0f0f0f0f;
 		put_le32(vectors + v * VECTOR + 4 * r, low | high << 4);
+	}
+}
+
+/* Bit @from of each of the 32 bytes of @run */
+static void pack_bits(const u8 *run, u32 from, u8 *vector, u32 r)
+{
+	u32 bits = 0;
+	u32 g;
+
+	for (g = 0; g < 8; g++)
+		bits |= ((bytes_at(run, g) >> from) & 0x01010101) << g;
+	put_le32(vector + 4 * r, bits);
+}
+
+/* Bits @from and @from + 1 of each of the 32 bytes of @run, in two vectors */
+static void pack_bit_pairs(const u8 *run, u32 from, u8 *vectors, u32 r)
+{
+	u32 bits;
+	u32 h;
+	u32 v;
+
+	for (h = 0; h < 2; h++) {
+		bits = 0;
+		for (v = 0; v < 4; v++)
+			bits |= ((bytes_at(run, 4 * h + v) >> from) &
+				 0x03030303) << 2 * v;
+		put_le32(vectors + h * VECTOR + 4 * r, bits);
+	}
+}
+
+static void pack_q2_k(const u8 *block, u8 *tile, u32 r)
+{
+	const struct llx_block_q2_k *b = (const void *)block;
+	u8 *vectors = tile + 64 + 4 * VECTOR;
+	u32 j;
+
+	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
+	put_le16(tile + 32 + 2 * r, get_unaligned_le16(&b->dmin));
+	for (j = 0; j < 4; j++)
+		put_le32(tile + 64 + j * VECTOR + 4 * r,
+			 bytes_at(b->scales, j));
+	for (j = 0; j < 8; j++)
+		pack_bit_pairs(b->qs + j / 4 * 32, j % 4 * 2,
+			       vectors + j * 2 * VECTOR, r);
+}
+
+static void pack_q3_k(const u8 *block, u8 *tile, u32 r)
+{
+	const struct llx_block_q3_k *b = (const void *)block;
+	u8 *scales = tile + 32;
+	u8 *vectors = scales + 4 * VECTOR;
+	u32 j;
+
+	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
+	for (j = 0; j < 16; j++)
+		scales[j / 4 * VECTOR + 4 * r + j % 4] =
+			(u8)llx_q3_k_scale(b->scales, j);
+	for (j = 0; j < 8; j++, vectors += 3 * VECTOR) {
+		pack_bit_pairs(b->qs + j / 4 * 32, j % 4 * 2, vectors, r);
+		pack_bits(b->hmask, j, vectors + 2 * VECTOR, r);
 	}
 }
 
@@ -206,17 +334,12 @@ static void pack_q5_k(const u8 *block, u8 *tile, u32 r)
 {
 	const struct llx_block_q5_k *b = (const void *)block;
 	u8 *vectors = tile + 64 + 4 * VECTOR;
-	u32 fifth;
 	u32 j;
-	u32 g;
 
 	pack_k_head((const u8 *)&b->d, (const u8 *)&b->dmin, b->scales, tile,
 		    r);
 	for (j = 0; j < 8; j++, vectors += 5 * VECTOR) {
-		fifth = 0;
-		for (g = 0; g < 8; g++)
-			fifth |= ((bytes_at(b->qh, g) >> j) & 0x01010101) << g;
-		put_le32(vectors + 4 * r, fifth);
+		pack_bits(b->qh, j, vectors, r);
 		pack_nibbles(b->qs + j / 2 * 32, j % 2 * 4, vectors + VECTOR,
 			     r);
 	}
@@ -226,28 +349,16 @@ static void pack_q6_k(const u8 *block, u8 *tile, u32 r)
 {
 	const struct llx_block_q6_k *b = (const void *)block;
 	u8 *vectors = tile + 64 + 4 * VECTOR;
-	const u8 *ql;
-	const u8 *qh;
-	u32 bits;
 	u32 j;
-	u32 h;
-	u32 v;
 
 	put_le16(tile + 2 * r, get_unaligned_le16(&b->d));
 	for (j = 0; j < 4; j++)
 		put_le32(tile + 64 + j * VECTOR + 4 * r,
 			 bytes_at((const u8 *)b->scales, j));
 	for (j = 0; j < 8; j++, vectors += 6 * VECTOR) {
-		ql = b->ql + j / 4 * 64 + j % 2 * 32;
-		qh = b->qh + j / 4 * 32;
-		for (h = 0; h < 2; h++) {
-			bits = 0;
-			for (v = 0; v < 4; v++)
-				bits |= ((bytes_at(qh, 4 * h + v) >>
-					  (j % 4 * 2)) & 0x03030303) << 2 * v;
-			put_le32(vectors + h * VECTOR + 4 * r, bits);
-		}
-		pack_nibbles(ql, j % 4 / 2 * 4, vectors + 2 * VECTOR, r);
+		pack_bit_pairs(b->qh + j / 4 * 32, j % 4 * 2, vectors, r);
+		pack_nibbles(b->ql + j / 4 * 64 + j % 2 * 32, j % 4 / 2 * 4,
+			     vectors + 2 * VECTOR, r);
 	}
 }
 
@@ -259,6 +370,21 @@ static void pack_block(u32 type, const u8 *block, u8 *tile, u32 r)
 		break;
 	case LLX_TYPE_Q4_0:
 		pack_q4_0(block, tile, r);
+		break;
+	case LLX_TYPE_Q4_1:
+		pack_q4_1(block, tile, r);
+		break;
+	case LLX_TYPE_Q5_0:
+		pack_q5_0(block, tile, r);
+		break;
+	case LLX_TYPE_Q5_1:
+		pack_q5_1(block, tile, r);
+		break;
+	case LLX_TYPE_Q2_K:
+		pack_q2_k(block, tile, r);
+		break;
+	case LLX_TYPE_Q3_K:
+		pack_q3_k(block, tile, r);
 		break;
 	case LLX_TYPE_Q4_K:
 		pack_q4_k(block, tile, r);

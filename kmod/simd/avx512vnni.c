@@ -7,7 +7,9 @@
  *
  * Weights are unpacked once for up to TOKENS tokens. Rounding follows
  * generic.c: where that multiplies integers, this multiplies them as floats,
- * which gives the same below 2^24. Work on rows is that of avx2.c.
+ * which gives the same below 2^24. Work on rows is that of avx2.c, and so are
+ * the products of the formats that few files use (avx2_matmul_rare.c): all
+ * tables give the same bits, and a CPU with AVX-512 has AVX2.
  */
 #include "avx2.h"
 #include "tables.h"
@@ -457,6 +459,11 @@ const struct llx_kernels llx_kernels_avx512vnni = {
 		[LLX_TYPE_BF16] = matmul_bf16,
 		[LLX_TYPE_Q8_0] = matmul_q8_0,
 		[LLX_TYPE_Q4_0] = matmul_q4_0,
+		[LLX_TYPE_Q4_1] = llx_avx2_matmul_q4_1,
+		[LLX_TYPE_Q5_0] = llx_avx2_matmul_q5_0,
+		[LLX_TYPE_Q5_1] = llx_avx2_matmul_q5_1,
+		[LLX_TYPE_Q2_K] = llx_avx2_matmul_q2_k,
+		[LLX_TYPE_Q3_K] = llx_avx2_matmul_q3_k,
 		[LLX_TYPE_Q4_K] = matmul_q4_k,
 		[LLX_TYPE_Q5_K] = matmul_q5_k,
 		[LLX_TYPE_Q6_K] = matmul_q6_k,

@@ -38,31 +38,67 @@ static void unpack_nibbles(const u8 *vectors, s8 offset, s8 *q)
 			q[r * 32 + c] = (s8)(nibble(vectors, r, c) - offset);
 }
 
-static void unpack_q5(const u8 *vectors, s8 *q)
+static u8 bit(const u8 *vector, u32 r, u32 c)
+{
+	return (vector[4 * r + c % 4] >> (c / 4)) & 1;
+}
+
+static u8 bit_pair(const u8 *vectors, u32 r, u32 c)
+{
+	u8 byte = vectors[c / 16 * VECTOR + 4 * r + c % 4];
+
+	return (byte >> (c % 16 / 4 * 2)) & 3;
+}
+
+static void unpack_q2(const u8 *vectors, s8 *q)
 {
 	u32 r;
 	u32 c;
-	u32 fifth;
+
+	for (r = 0; r < LLX_TILE_ROWS; r++)
+		for (c = 0; c < 32; c++)
+			q[r * 32 + c] = (s8)bit_pair(vectors, r, c);
+}
+
+static void unpack_q3(const u8 *vectors, s8 *q)
+{
+	u32 third;
+	u32 r;
+	u32 c;
 
 	for (r = 0; r < LLX_TILE_ROWS; r++) {
 		for (c = 0; c < 32; c++) {
-			fifth = (vectors[4 * r + c % 4] >> (c / 4)) & 1;
+			third = bit(vectors + 2 * VECTOR, r, c);
+			q[r * 32 + c] = (s8)(bit_pair(vectors, r, c) |
+					     third << 2) - 4;
+		}
+	}
+}
+
+static void unpack_q5(const u8 *vectors, s8 offset, s8 *q)
+{
+	u32 fifth;
+	u32 r;
+	u32 c;
+
+	for (r = 0; r < LLX_TILE_ROWS; r++) {
+		for (c = 0; c < 32; c++) {
+			fifth = bit(vectors, r, c);
 			q[r * 32 + c] = (s8)(nibble(vectors + VECTOR, r, c) |
-					     fifth << 4);
+					     fifth << 4) - offset;
 		}
 	}
 }
 
 static void unpack_q6(const u8 *vectors, s8 *q)
 {
+	u32 high;
 	u32 r;
 	u32 c;
-	u32 high;
 
 	for (r = 0; r < LLX_TILE_ROWS; r++) {
 		for (c = 0; c < 32; c++) {
-			high = (vectors[c / 16 * VECTOR + 4 * r + c % 4] >>
-				(c % 16 / 4 * 2)) & 3;
+			high = bit_pair(vectors, r, c);
 			q[r * 32 + c] = (s8)(nibble(vectors + 2 * VECTOR, r,
 						    c) |
 					     high << 4) - 32;
@@ -79,11 +115,26 @@ void llx_unpack_32(u32 type, const u8 *block, u32 sub, s8 *q)
 	case LLX_TYPE_Q4_0:
 		unpack_nibbles(block + 32, 8, q);
 		break;
+	case LLX_TYPE_Q4_1:
+		unpack_nibbles(block + 64, 0, q);
+		break;
+	case LLX_TYPE_Q5_0:
+		unpack_q5(block + 32, 16, q);
+		break;
+	case LLX_TYPE_Q5_1:
+		unpack_q5(block + 64, 0, q);
+		break;
+	case LLX_TYPE_Q2_K:
+		unpack_q2(block + (5 + 2 * sub) * VECTOR, q);
+		break;
+	case LLX_TYPE_Q3_K:
+		unpack_q3(block + 32 + (4 + 3 * sub) * VECTOR, q);
+		break;
 	case LLX_TYPE_Q4_K:
 		unpack_nibbles(block + (5 + 4 * sub) * VECTOR, 0, q);
 		break;
 	case LLX_TYPE_Q5_K:
-		unpack_q5(block + (5 + 5 * sub) * VECTOR, q);
+		unpack_q5(block + (5 + 5 * sub) * VECTOR, 0, q);
 		break;
 	case LLX_TYPE_Q6_K:
 		unpack_q6(block + (5 + 6 * sub) * VECTOR, q);
@@ -91,39 +142,61 @@ void llx_unpack_32(u32 type, const u8 *block, u32 sub, s8 *q)
 	}
 }
 
-/*
- * 32 values of row @r. Scale and minimum are multiplied out first and then
- * applied, the order in which llama.cpp rounds.
- */
-static void dequantize_32(u32 type, const u8 *block, u32 sub, u32 r,
-			  const s8 *q, float *out)
+bool llx_has_minimum(u32 type)
 {
-	float d = f32_from_f16(get_unaligned_le16(block + 2 * r));
-	u32 at = 64 + sub / 4 * VECTOR + 4 * r + sub % 4;
+	return type == LLX_TYPE_Q4_1 || type == LLX_TYPE_Q5_1 ||
+	       type == LLX_TYPE_Q2_K || type == LLX_TYPE_Q4_K ||
+	       type == LLX_TYPE_Q5_K;
+}
+
+void llx_unpack_scales(u32 type, const u8 *block, u32 i, u32 r, s32 *sc,
+		       s32 *m)
+{
+	const u8 *of_16 = block + 64 + i / 4 * VECTOR + 4 * r + i % 4;
+	const u8 *of_32 = block + 64 + i / 8 * VECTOR + 4 * r + i / 2 % 4;
+
+	*m = 0;
+	switch (type) {
+	case LLX_TYPE_Q2_K:
+		*sc = *of_16 & 15;
+		*m = *of_16 >> 4;
+		break;
+	case LLX_TYPE_Q3_K:
+		*sc = *(const s8 *)(of_16 - 32);
+		break;
+	case LLX_TYPE_Q6_K:
+		*sc = *(const s8 *)of_16;
+		break;
+	default: /* Q4_K, Q5_K */
+		*sc = *of_32;
+		*m = of_32[2 * VECTOR];
+	}
+}
+
+/*
+ * 16 values of row @r: columns 16 * @i of the block. Scale and minimum are
+ * multiplied out first and then applied, the order in which llama.cpp rounds.
+ */
+static void dequantize_16(u32 type, const u8 *block, u32 i, u32 r, const s8 *q,
+			  float *out)
+{
+	float scale = f32_from_f16(get_unaligned_le16(block + 2 * r));
 	float minimum = 0.0f;
-	float scale[2] = { d, d };
-	u32 half;
+	s32 sc;
+	s32 m;
 	u32 c;
 
-	if (type == LLX_TYPE_Q4_K || type == LLX_TYPE_Q5_K) {
+	if (llx_has_minimum(type))
 		minimum = f32_from_f16(get_unaligned_le16(block + 32 + 2 * r));
-		minimum *= (float)block[at + 2 * VECTOR];
-		scale[0] = d * (float)block[at];
-		scale[1] = scale[0];
-	} else if (type == LLX_TYPE_Q6_K) {
-		for (half = 0; half < 2; half++) {
-			at = 2 * sub + half;
-			at = 64 + at / 4 * VECTOR + 4 * r + at % 4;
-			scale[half] = d * (float)(s8)block[at];
-		}
+	if (llx_type_traits(type)->block_values == LLX_QK_K) {
+		llx_unpack_scales(type, block, i, r, &sc, &m);
+		scale *= (float)sc;
+		minimum *= (float)m;
+	} else if (llx_has_minimum(type)) {
+		minimum = -minimum; /* Q4_1, Q5_1: it is added */
 	}
-	if (type == LLX_TYPE_Q4_K || type == LLX_TYPE_Q5_K) {
-		for (c = 0; c < 32; c++)
-			out[c] = scale[0] * (float)q[c] - minimum;
-	} else {
-		for (c = 0; c < 32; c++)
-			out[c] = scale[c / 16] * (float)q[c];
-	}
+	for (c = 0; c < 16; c++)
+		out[c] = scale * (float)q[c] - minimum;
 }
 
 void llx_dequantize_row(const struct llx_matrix *m, u32 row, llx_f32 *out)
@@ -133,6 +206,7 @@ void llx_dequantize_row(const struct llx_matrix *m, u32 row, llx_f32 *out)
 	u32 r = row % LLX_TILE_ROWS;
 	s8 q[LLX_TILE_ROWS * 32];
 	const u8 *block;
+	u32 i;
 	size_t c;
 
 	for (c = 0; c < m->n_cols; c += t->quantized_input ? 32 : 1) {
@@ -150,11 +224,13 @@ void llx_dequantize_row(const struct llx_matrix *m, u32 row, llx_f32 *out)
 				      << 16;
 			break;
 		default:
-			llx_unpack_32(m->type, block,
-				      c % t->block_values / 32, q);
-			dequantize_32(m->type, block,
-				      c % t->block_values / 32, r, q + 32 * r,
+			i = c % t->block_values / 16;
+			llx_unpack_32(m->type, block, i / 2, q);
+			dequantize_16(m->type, block, i, r, q + 32 * r,
 				      f32_array_mut(out + c));
+			dequantize_16(m->type, block, i + 1, r,
+				      q + 32 * r + 16,
+				      f32_array_mut(out + c + 16));
 		}
 	}
 }

@@ -34,107 +34,84 @@ static void dot_16(const s8 *q, const s8 *x, s32 *sum)
 	}
 }
 
-static void dot_32(const s8 *q, const s8 *x, s32 *sum)
-{
-	s32 high[LLX_TILE_ROWS];
-	u32 r;
-
-	dot_16(q, x, sum);
-	dot_16(q + 16, x + 16, high);
-	for (r = 0; r < LLX_TILE_ROWS; r++)
-		sum[r] += high[r];
-}
-
-/* Q8_0, Q4_0: acc += sum * (d * x.d) for each block of 32 columns. */
+/*
+ * Blocks of 32 columns: acc += sum * (d * x.d), and then, where there is a
+ * minimum, acc += bsum * (m * x.d).
+ */
 static void tile_simple(const struct llx_matrix *w, const u8 *tile,
 			const struct llx_act_block *x, float *acc)
 {
 	u32 bytes = llx_type_traits(w->type)->tile_block_bytes;
 	s8 q[LLX_TILE_ROWS * 32];
-	s32 sum[LLX_TILE_ROWS];
+	s32 low[LLX_TILE_ROWS];
+	s32 high[LLX_TILE_ROWS];
+	s32 bsum;
 	float d;
+	float m;
 	u32 b;
 	u32 r;
 
-	for (b = 0; b < w->n_cols / 32; b++, tile += bytes) {
+	for (b = 0; b < w->n_cols / 32; b++, tile += bytes, x++) {
 		llx_unpack_32(w->type, tile, 0, q);
-		dot_32(q, x[b].q, sum);
+		dot_16(q, x->q, low);
+		dot_16(q + 16, x->q + 16, high);
+		bsum = x->bsum[0] + x->bsum[1];
 		for (r = 0; r < LLX_TILE_ROWS; r++) {
 			d = f32_from_f16(get_unaligned_le16(tile + 2 * r));
-			acc[r] = acc[r] +
-				 (float)sum[r] * (d * f32_get(x[b].d));
+			acc[r] = acc[r] + (float)(low[r] + high[r]) *
+						  (d * f32_get(x->d));
+			if (!llx_has_minimum(w->type))
+				continue;
+			m = f32_from_f16(get_unaligned_le16(tile + 32 + 2 * r));
+			acc[r] = acc[r] + (float)bsum * (m * f32_get(x->d));
 		}
 	}
 }
 
 /*
- * Q4_K, Q5_K. Within a super-block scales and minimums stay integers, so that
- * (sc * sum) and (m * bsum) are exact in f32:
+ * Super-blocks. Within one, scales and minimums stay integers; what they
+ * multiply stays below 2^24 in magnitude, so it is exact in f32:
  *	s += (sc * sum) * x.d;  t += (m * bsum) * x.d, over 8 sub-blocks;
- *	acc += d * s - dmin * t.
+ *	acc += d * s - dmin * t,
+ * where (sc * sum) and (m * bsum) are each of two times 16 columns. Without
+ * minimums, t and dmin are 0.
  */
-static void super_block_min(u32 type, const u8 *block,
-			    const struct llx_act_block *x, float *acc)
-{
-	s8 q[LLX_TILE_ROWS * 32];
-	s32 sum[LLX_TILE_ROWS];
-	float s[LLX_TILE_ROWS] = { 0 };
-	float t[LLX_TILE_ROWS] = { 0 };
-	const u8 *sc;
-	float d;
-	float dmin;
-	s32 bsum;
-	u32 j;
-	u32 r;
-
-	for (j = 0; j < 8; j++) {
-		llx_unpack_32(type, block, j, q);
-		dot_32(q, x[j].q, sum);
-		bsum = x[j].bsum[0] + x[j].bsum[1];
-		for (r = 0; r < LLX_TILE_ROWS; r++) {
-			sc = block + 64 + j / 4 * 64 + 4 * r + j % 4;
-			s[r] = s[r] + (float)(sc[0] * sum[r]) *
-				      f32_get(x[j].d);
-			t[r] = t[r] + (float)(sc[128] * bsum) *
-				      f32_get(x[j].d);
-		}
-	}
-	for (r = 0; r < LLX_TILE_ROWS; r++) {
-		d = f32_from_f16(get_unaligned_le16(block + 2 * r));
-		dmin = f32_from_f16(get_unaligned_le16(block + 32 + 2 * r));
-		acc[r] = acc[r] + (d * s[r] - dmin * t[r]);
-	}
-}
-
-/* Q6_K: s += (sc[2j] * low + sc[2j + 1] * high) * x.d; acc += d * s. */
-static void super_block_q6(u32 type, const u8 *block,
-			   const struct llx_act_block *x, float *acc)
+static void super_block(u32 type, const u8 *block,
+			const struct llx_act_block *x, float *acc)
 {
 	s8 q[LLX_TILE_ROWS * 32];
 	s32 low[LLX_TILE_ROWS];
 	s32 high[LLX_TILE_ROWS];
 	float s[LLX_TILE_ROWS] = { 0 };
-	const s8 *sc;
+	float t[LLX_TILE_ROWS] = { 0 };
+	float dmin = 0.0f;
 	float d;
-	s32 sum;
+	s32 sc[2];
+	s32 m[2];
 	u32 j;
 	u32 r;
 
-	for (j = 0; j < 8; j++) {
+	for (j = 0; j < 8; j++, x++) {
 		llx_unpack_32(type, block, j, q);
-		dot_16(q, x[j].q, low);
-		dot_16(q + 16, x[j].q + 16, high);
+		dot_16(q, x->q, low);
+		dot_16(q + 16, x->q + 16, high);
 		for (r = 0; r < LLX_TILE_ROWS; r++) {
-			sc = (const s8 *)block + 64 + j / 2 * 64 + 4 * r +
-			     j % 2 * 2;
-			/* below 2^24 in magnitude: exact as f32 */
-			sum = sc[0] * low[r] + sc[1] * high[r];
-			s[r] = s[r] + (float)sum * f32_get(x[j].d);
+			llx_unpack_scales(type, block, 2 * j, r, &sc[0], &m[0]);
+			llx_unpack_scales(type, block, 2 * j + 1, r, &sc[1],
+					  &m[1]);
+			s[r] = s[r] + (float)(sc[0] * low[r] +
+					      sc[1] * high[r]) * f32_get(x->d);
+			t[r] = t[r] + (float)(m[0] * x->bsum[0] +
+					      m[1] * x->bsum[1]) *
+					      f32_get(x->d);
 		}
 	}
 	for (r = 0; r < LLX_TILE_ROWS; r++) {
 		d = f32_from_f16(get_unaligned_le16(block + 2 * r));
-		acc[r] = acc[r] + d * s[r];
+		if (llx_has_minimum(type))
+			dmin = f32_from_f16(
+				get_unaligned_le16(block + 32 + 2 * r));
+		acc[r] = acc[r] + (d * s[r] - dmin * t[r]);
 	}
 }
 
@@ -144,12 +121,8 @@ static void tile_k(const struct llx_matrix *w, const u8 *tile,
 	u32 bytes = llx_type_traits(w->type)->tile_block_bytes;
 	u32 b;
 
-	for (b = 0; b < w->n_cols / 256; b++, tile += bytes, x += 8) {
-		if (w->type == LLX_TYPE_Q6_K)
-			super_block_q6(w->type, tile, x, acc);
-		else
-			super_block_min(w->type, tile, x, acc);
-	}
+	for (b = 0; b < w->n_cols / LLX_QK_K; b++, tile += bytes, x += 8)
+		super_block(w->type, tile, x, acc);
 }
 
 static float weight_value(u32 type, const u8 *p)
@@ -383,6 +356,11 @@ const struct llx_kernels llx_kernels_generic = {
 		[LLX_TYPE_BF16] = matmul,
 		[LLX_TYPE_Q8_0] = matmul,
 		[LLX_TYPE_Q4_0] = matmul,
+		[LLX_TYPE_Q4_1] = matmul,
+		[LLX_TYPE_Q5_0] = matmul,
+		[LLX_TYPE_Q5_1] = matmul,
+		[LLX_TYPE_Q2_K] = matmul,
+		[LLX_TYPE_Q3_K] = matmul,
 		[LLX_TYPE_Q4_K] = matmul,
 		[LLX_TYPE_Q5_K] = matmul,
 		[LLX_TYPE_Q6_K] = matmul,

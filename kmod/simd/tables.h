@@ -23,4 +23,14 @@ void llx_dequantize_row(const struct llx_matrix *m, u32 row, llx_f32 *out);
  */
 void llx_unpack_32(u32 type, const u8 *block, u32 sub, s8 *q);
 
+/* Whether a block has a second f16: Q4_1, Q5_1 (m), Q2_K, Q4_K, Q5_K (dmin) */
+bool llx_has_minimum(u32 type);
+
+/*
+ * Integer scale and minimum (0 if the type has none) of columns
+ * 16 * @i .. 16 * @i + 15 of row @r. Formats with super-blocks only.
+ */
+void llx_unpack_scales(u32 type, const u8 *block, u32 i, u32 r, s32 *sc,
+		       s32 *m);
+
 #endif

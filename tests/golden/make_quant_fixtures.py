@@ -16,9 +16,11 @@ import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType as T
 
 OUT = pathlib.Path(__file__).parent / "quant"
-BLOCKS = {T.F16: 512, T.BF16: 512, T.Q8_0: 8, T.Q4_0: 8, T.Q4_K: 3, T.Q5_K: 3, T.Q6_K: 3}
-HALVES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
-ENCODED = [T.F16, T.BF16, T.Q8_0, T.Q4_0]
+BLOCKS = {T.F16: 512, T.BF16: 512, T.Q8_0: 8, T.Q4_0: 8, T.Q4_K: 3, T.Q5_K: 3, T.Q6_K: 3,
+          T.Q4_1: 8, T.Q5_0: 8, T.Q5_1: 8, T.Q2_K: 3, T.Q3_K: 3}
+HALVES = {T.Q8_0: [0], T.Q4_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+          T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q2_K: [80, 82], T.Q3_K: [108]}
+ENCODED = [T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1]
 
 
 def random_blocks(kind, random):

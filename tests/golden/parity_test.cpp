@@ -81,9 +81,11 @@ struct Model {
 constexpr Model kModels[] = {
     {"F32", LLX_TYPE_F32, kFloatWeights}, {"F16", LLX_TYPE_F16, kFloatWeights},
     {"BF16", LLX_TYPE_BF16, kBf16Inputs}, {"Q8_0", LLX_TYPE_Q8_0, kInt8Inputs},
-    {"Q4_0", LLX_TYPE_Q4_0, kInt8Inputs}, {"Q4_K", LLX_TYPE_Q4_K, kInt8Inputs},
-    {"Q5_K", LLX_TYPE_Q5_K, kInt8Inputs}, {"Q6_K", LLX_TYPE_Q6_K, kInt8Inputs},
-    {"mixed", kMixedTypes, kInt8Inputs},
+    {"Q4_0", LLX_TYPE_Q4_0, kInt8Inputs}, {"Q4_1", LLX_TYPE_Q4_1, kInt8Inputs},
+    {"Q5_0", LLX_TYPE_Q5_0, kInt8Inputs}, {"Q5_1", LLX_TYPE_Q5_1, kInt8Inputs},
+    {"Q2_K", LLX_TYPE_Q2_K, kInt8Inputs}, {"Q3_K", LLX_TYPE_Q3_K, kInt8Inputs},
+    {"Q4_K", LLX_TYPE_Q4_K, kInt8Inputs}, {"Q5_K", LLX_TYPE_Q5_K, kInt8Inputs},
+    {"Q6_K", LLX_TYPE_Q6_K, kInt8Inputs}, {"mixed", kMixedTypes, kInt8Inputs},
 };
 
 class Parity : public testing::TestWithParam<Model> {

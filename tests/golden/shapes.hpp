@@ -26,8 +26,11 @@ inline std::vector<ModelShape> golden_shapes() {
     std::vector<ModelShape> shapes = {
         shape("F32", {LLX_TYPE_F32}),   shape("F16", {LLX_TYPE_F16}),
         shape("BF16", {LLX_TYPE_BF16}), shape("Q8_0", {LLX_TYPE_Q8_0}),
-        shape("Q4_0", {LLX_TYPE_Q4_0}), shape("Q4_K", {LLX_TYPE_Q4_K}),
-        shape("Q5_K", {LLX_TYPE_Q5_K}), shape("Q6_K", {LLX_TYPE_Q6_K}),
+        shape("Q4_0", {LLX_TYPE_Q4_0}), shape("Q4_1", {LLX_TYPE_Q4_1}),
+        shape("Q5_0", {LLX_TYPE_Q5_0}), shape("Q5_1", {LLX_TYPE_Q5_1}),
+        shape("Q2_K", {LLX_TYPE_Q2_K}), shape("Q3_K", {LLX_TYPE_Q3_K}),
+        shape("Q4_K", {LLX_TYPE_Q4_K}), shape("Q5_K", {LLX_TYPE_Q5_K}),
+        shape("Q6_K", {LLX_TYPE_Q6_K}),
     };
 
     // Types by tensor as Q4_K_M mixes them, and float types in between, so that

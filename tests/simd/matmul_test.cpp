@@ -228,11 +228,11 @@ TEST(Shape, RefusesWhatCannotBeRun) {
     EXPECT_EQ(llx_matrix_shape(&m, LLX_TYPE_Q4_K, 16, 255), -EINVAL);
     EXPECT_EQ(llx_matrix_shape(&m, LLX_TYPE_Q4_K, 0, 256), -EINVAL);
     EXPECT_EQ(llx_matrix_shape(&m, LLX_TYPE_Q4_K, 16, 0), -EINVAL);
-    EXPECT_EQ(llx_matrix_shape(&m, LLX_TYPE_Q2_K, 16, 256), -EINVAL);
+    EXPECT_EQ(llx_matrix_shape(&m, 20, 16, 256), -EINVAL);
     EXPECT_EQ(llx_matrix_shape(&m, 4, 16, 256), -EINVAL);
     EXPECT_EQ(llx_matrix_shape(&m, ~0U, 16, 256), -EINVAL);
     EXPECT_EQ(llx_matrix_shape(&m, LLX_TYPE_F32, ~0U, 256), -EOVERFLOW);
-    EXPECT_STREQ(llx_type_traits(LLX_TYPE_Q2_K)->name, "Q2_K");
+    EXPECT_STREQ(llx_type_traits(20)->name, "IQ4_NL");
     EXPECT_EQ(llx_type_traits(4)->name, nullptr);
     EXPECT_EQ(llx_type_traits(12345)->name, nullptr);
 }

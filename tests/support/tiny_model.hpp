@@ -35,7 +35,7 @@ struct TinyModel {
     std::uint32_t n_ctx = 32;
     bool tied = false;
     std::uint32_t seed = 1;
-    std::uint32_t type = 0;  // enum llx_type of the matrices: F32, F16, Q8_0 or Q4_0
+    std::uint32_t type = 0;  // enum llx_type of the matrices: F32, F16 or blocks of 32
     TinyVocab vocab = TinyVocab::usual();
 
     [[nodiscard]] GgufWriter build() const;

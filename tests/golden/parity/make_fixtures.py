@@ -14,7 +14,8 @@ import tempfile
 
 import llama_cpp
 
-TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "mixed"]
+TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K",
+         "Q5_K", "Q6_K", "mixed"]
 # bos and 15 tokens of TinyVocab::usual(): bytes, words, letters
 TOKENS = [1, 261, 268, 70, 280, 299, 3, 200, 259, 275, 275, 290, 42, 265, 277, 260]
 RECORDED = [0, 7, 15]  # positions whose logits are kept
