@@ -26,6 +26,7 @@
 #define XFEATURE_MASK_YMM 0
 #define XFEATURE_MASK_AVX512 0
 #define cpu_has_xfeatures(needed, name) ((needed) == 0)
+#define hypervisor_cpuid_base(name, leaves) 0
 #else
 #include <asm/processor.h>
 #endif

@@ -23,6 +23,8 @@ u32 llx_cpu_features(void)
 	    !boot_cpu_has(X86_FEATURE_F16C) || !cpu_has_xfeatures(avx, NULL))
 		return 0;
 	features |= LLX_CPU_AVX2;
+	if (hypervisor_cpuid_base("TCGTCGTCGTCG", 0))
+		features |= LLX_CPU_TCG;
 	if (boot_cpu_has(X86_FEATURE_AVX_VNNI))
 		features |= LLX_CPU_AVX_VNNI;
 

@@ -29,6 +29,11 @@ LLX_DECLARE_MATMUL(llx_avx2_matmul_q5_1);
 LLX_DECLARE_MATMUL(llx_avx2_matmul_q2_k);
 LLX_DECLARE_MATMUL(llx_avx2_matmul_q3_k);
 
+/* avx2_maddubs.c */
+LLX_DECLARE_MATMUL(llx_avx2_maddubs_q4_k);
+LLX_DECLARE_MATMUL(llx_avx2_maddubs_q5_k);
+LLX_DECLARE_MATMUL(llx_avx2_maddubs_q6_k);
+
 /* avx2.c; struct llx_kernels says what they do */
 void llx_avx2_quantize_row(const llx_f32 *x, u32 n, struct llx_act_block *out);
 llx_f32 llx_avx2_sum_squares(const llx_f32 *x, u32 n);

@@ -8,7 +8,7 @@
  * lane, is a slow call (maddubs, madd and packs included). So bytes are split
  * by masks and shifts into 16-bit lanes of even and of odd columns, multiplied
  * by mullw, and added in 16 bits for as long as that cannot overflow: measured
- * 14 times faster under TCG than the maddubs loop, and no slower natively.
+ * 14 times faster under TCG than a maddubs loop.
  */
 #ifndef LLX_SIMD_AVX2_DOT_H
 #define LLX_SIMD_AVX2_DOT_H

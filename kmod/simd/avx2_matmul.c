@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Matrix products with AVX2: floats, and the formats that most files use.
- * avx2_tile.h tells how.
+ * Matrix products with AVX2: floats, and the formats that most files use. All
+ * of them are in the table "avx2tcg"; in "avx2" those that avx2_maddubs.c
+ * leaves. avx2_tile.h tells how.
  */
 #include "avx2.h"
 #include "avx2_tile.h"

@@ -61,10 +61,15 @@ typedef void (*llx_matmul_fn)(const struct llx_matrix *w, u32 tile_begin,
 #define LLX_CPU_AVX512 (1u << 1)      /* F, BW, VL, DQ */
 #define LLX_CPU_AVX512_VNNI (1u << 2)
 #define LLX_CPU_AVX_VNNI (1u << 3)
+/*
+ * The CPU is QEMU's translator (CPUID says so), where some vector instructions
+ * are far slower than others; any CPU can run what needs it.
+ */
+#define LLX_CPU_TCG (1u << 4)
 
 /**
  * struct llx_kernels - everything an instruction set provides
- * @name: "generic", "avx2", "avx512vnni"
+ * @name: "generic", "avx2", "avx2tcg", "avx512vnni"
  * @needs: LLX_CPU_* that must be present
  * @matmul: by type; NULL where the type cannot be run
  * @quantize_row: (n) f32 to n / 32 blocks; n is a multiple of 32

@@ -86,7 +86,7 @@ void pack(benchmark::State& state, u32 type) {
 
 int main(int argc, char** argv) {
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
-        if (llx_kernels_select(cpu_features(), (*k)->name) == nullptr)
+        if (llx_kernels_select(testable_features(), (*k)->name) == nullptr)
             continue;
         const std::string table = (*k)->name;
         for (const u32 type : kTypes) {

@@ -118,7 +118,7 @@ Result run(const Function& f, const llx_kernels& k, const std::vector<float>& x,
 TEST(Rows, TablesAgreeBitForBitOnEveryLength) {
     std::mt19937 random(1);
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
-        if (llx_kernels_select(cpu_features(), (*k)->name) == nullptr)
+        if (llx_kernels_select(testable_features(), (*k)->name) == nullptr)
             continue;
         for (const Values kind : {Values::kNormal, Values::kWide, Values::kSpecial}) {
             for (size_t n = 0; n <= 83; n++) {
@@ -158,7 +158,7 @@ TEST(Rows, QuantizeAgreesBitForBit) {
     std::mt19937 random(2);
     const llx_kernels* generic = llx_kernels_select(0, "generic");
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
-        if (llx_kernels_select(cpu_features(), (*k)->name) == nullptr)
+        if (llx_kernels_select(testable_features(), (*k)->name) == nullptr)
             continue;
         for (int round = 0; round < 600; round++) {
             const auto kind = static_cast<Values>(round % 3);
@@ -210,7 +210,7 @@ TEST(Rows, HalfConversionIsExactBothWays) {
     for (size_t i = 0; i < half.size(); i++)
         half[i] = static_cast<u16>(i);
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
-        if (llx_kernels_select(cpu_features(), (*k)->name) == nullptr)
+        if (llx_kernels_select(testable_features(), (*k)->name) == nullptr)
             continue;
         std::vector<llx_f32> wide(half.size());
         std::vector<u16> back(half.size());

@@ -5,6 +5,8 @@
 
 #include <cpuid.h>
 
+#include <cstring>
+
 #include "support/engine.hpp"
 
 namespace llamux::test {
@@ -36,7 +38,20 @@ inline u32 cpu_features() {
         features |= LLX_CPU_AVX512_VNNI;
     if ((features & LLX_CPU_AVX2) != 0 && (CpuidLeaf(7, 1).eax & 1U << 4) != 0)
         features |= LLX_CPU_AVX_VNNI;
+    // Leaf 0x40000000 names the hypervisor, if leaf 1 says that there is one.
+    if ((CpuidLeaf(1, 0).ecx & 1U << 31) != 0) {
+        unsigned eax = 0;
+        unsigned name[3] = {};
+        __cpuid(0x40000000, eax, name[0], name[1], name[2]);
+        if (std::memcmp(name, "TCGTCGTCGTCG", sizeof(name)) == 0)
+            features |= LLX_CPU_TCG;
+    }
     return features;
+}
+
+// For tests, which run every table that works here, also what only TCG prefers.
+inline u32 testable_features() {
+    return cpu_features() | LLX_CPU_TCG;
 }
 
 }  // namespace llamux::test

@@ -109,7 +109,7 @@ std::vector<double> EngineContext::logits() const {
 std::vector<const llx_kernels*> usable_kernels() {
     std::vector<const llx_kernels*> usable;
     for (const llx_kernels* const* table = llx_kernels_all; *table != nullptr; table++) {
-        if (llx_kernels_select(cpu_features(), (*table)->name) != nullptr)
+        if (llx_kernels_select(testable_features(), (*table)->name) != nullptr)
             usable.push_back(*table);
     }
     return usable;

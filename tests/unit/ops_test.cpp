@@ -52,7 +52,7 @@ const llx_kernels& generic() {
 std::vector<const llx_kernels*> tables() {
     std::vector<const llx_kernels*> found;
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++)
-        if (llx_kernels_select(llamux::test::cpu_features(), (*k)->name) == *k)
+        if (llx_kernels_select(llamux::test::testable_features(), (*k)->name) == *k)
             found.push_back(*k);
     return found;
 }
