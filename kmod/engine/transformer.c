@@ -17,16 +17,23 @@
 #include "../simd/kernels.h"
 
 /*
- * Costs are counted in multiply-adds of the int8 matmul, of which a vector
- * unit does about 20 a nanosecond. A range of RANGE_COST_MAX then holds the
- * FPU for about 50 us; below RANGE_COST_MIN (5 us) waking another worker costs
- * more than it brings.
+ * Costs are counted in multiply-adds of the int8 matmul of one token, of which
+ * memory lets a core do about 20 a nanosecond. A range of RANGE_COST_MAX then
+ * holds the FPU for about 50 us; below RANGE_COST_MIN (5 us) waking another
+ * worker costs more than it brings.
  */
 #define RANGE_COST_MAX (1u << 20)
 #define RANGE_COST_MIN (1u << 17)
 #define VALUE_COST 16u	   /* one value through a norm, RoPE, SwiGLU or copy */
 #define FLOAT_MAC_COST 8u  /* a multiply-add on f32, f16 or bf16 weights */
 #define SCALAR_COST 8u	   /* plain C against vector code */
+/*
+ * Tokens of a batch share the unpacked weights: so many cost as much as one
+ * alone. Groups are a multiple of GROUP_TOKENS, which the vector kernels take
+ * at once, or shorter.
+ */
+#define TOKENS_PER_COST 4u
+#define GROUP_TOKENS 8u
 #define RANGES_PER_WORKER 4u /* so that a slow worker does not hold up all */
 
 /* Query heads that go through attention together; bounds the scores. */
@@ -174,6 +181,16 @@ static void matmul_range(void *arg, u32 begin, u32 end, u32 worker)
 	}
 }
 
+/* A tile of all tokens may be too long for one section. */
+static u32 group_size(const struct batch *b, u64 token_cost)
+{
+	u32 most = RANGE_COST_MAX / token_cost * TOKENS_PER_COST;
+
+	if (most >= GROUP_TOKENS)
+		most -= most % GROUP_TOKENS;
+	return clamp(most, 1u, b->n_tokens);
+}
+
 /* outputs[i].y = x outputs[i].w^T; x: (T, n_cols), already quantised */
 static void project(struct batch *b, const llx_f32 *x,
 		    const struct output *outputs, u32 n_outputs)
@@ -195,10 +212,9 @@ static void project(struct batch *b, const llx_f32 *x,
 	}
 	if (!quantized)
 		cost *= FLOAT_MAC_COST;
-	/* A tile of all tokens may be too long for one section. */
-	p.group = clamp((u32)(RANGE_COST_MAX / cost), 1u, b->n_tokens);
-	run(b, p.n_tiles * DIV_ROUND_UP(b->n_tokens, p.group), cost * p.group,
-	    matmul_range, &p);
+	p.group = group_size(b, cost);
+	run(b, p.n_tiles * DIV_ROUND_UP(b->n_tokens, p.group),
+	    cost * DIV_ROUND_UP(p.group, TOKENS_PER_COST), matmul_range, &p);
 }
 
 static void embed_range(void *arg, u32 begin, u32 end, u32 worker)
