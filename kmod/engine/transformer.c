@@ -28,11 +28,11 @@
 #define FLOAT_MAC_COST 8u  /* a multiply-add on f32, f16 or bf16 weights */
 #define SCALAR_COST 8u	   /* plain C against vector code */
 /*
- * Tokens of a batch share the unpacked weights: so many cost as much as one
- * alone. Groups are a multiple of GROUP_TOKENS, which the vector kernels take
- * at once, or shorter.
+ * Tokens of a batch share the unpacked weights of vector kernels: so many cost
+ * as much as one alone, or less. Groups are a multiple of GROUP_TOKENS, which
+ * the kernels take at once, or shorter.
  */
-#define TOKENS_PER_COST 4u
+#define TOKENS_PER_COST 2u
 #define GROUP_TOKENS 8u
 #define RANGES_PER_WORKER 4u /* so that a slow worker does not hold up all */
 
@@ -90,6 +90,11 @@ static u32 kv_width(const struct llx_hparams *h)
 static u32 cost_factor(const struct batch *b)
 {
 	return b->k->needs ? 1 : SCALAR_COST;
+}
+
+static u32 tokens_per_cost(const struct batch *b)
+{
+	return b->k->needs ? TOKENS_PER_COST : 1;
 }
 
 /* Runs @n items that cost @item_cost each; nothing after a failure. */
@@ -184,7 +189,7 @@ static void matmul_range(void *arg, u32 begin, u32 end, u32 worker)
 /* A tile of all tokens may be too long for one section. */
 static u32 group_size(const struct batch *b, u64 token_cost)
 {
-	u32 most = RANGE_COST_MAX / token_cost * TOKENS_PER_COST;
+	u32 most = RANGE_COST_MAX / token_cost * tokens_per_cost(b);
 
 	if (most >= GROUP_TOKENS)
 		most -= most % GROUP_TOKENS;
@@ -214,7 +219,8 @@ static void project(struct batch *b, const llx_f32 *x,
 		cost *= FLOAT_MAC_COST;
 	p.group = group_size(b, cost);
 	run(b, p.n_tiles * DIV_ROUND_UP(b->n_tokens, p.group),
-	    cost * DIV_ROUND_UP(p.group, TOKENS_PER_COST), matmul_range, &p);
+	    cost * DIV_ROUND_UP(p.group, tokens_per_cost(b)), matmul_range,
+	    &p);
 }
 
 static void embed_range(void *arg, u32 begin, u32 end, u32 worker)
