@@ -54,6 +54,7 @@ struct batch {
 
 	u32 layer_index;
 	const struct llx_layer *layer;
+	const llx_f32 *norm_weight; /* (n_embd) of the next norm */
 	u32 heads_per_item;
 	u32 items_per_kv_head;
 
@@ -235,24 +236,31 @@ static void embed_range(void *arg, u32 begin, u32 end, u32 worker)
 }
 
 /* norm = rmsnorm(x) * weight, and its 8-bit form */
-static void norm_row(struct batch *b, const llx_f32 *x, const llx_f32 *weight,
-		     u32 token)
+static void norm_range(void *arg, u32 begin, u32 end, u32 worker)
 {
+	struct batch *b = arg;
 	u32 n = hparams(b)->n_embd;
-	llx_f32 *norm = b->norm + (size_t)token * n;
+	u32 t;
 
-	llx_op_rmsnorm(b->k, x, weight, hparams(b)->rms_eps, n, norm);
-	quantize(b, norm, n, token);
+	for (t = begin; t < end; t++) {
+		llx_f32 *norm = b->norm + (size_t)t * n;
+
+		llx_op_rmsnorm(b->k, b->x + (size_t)t * n, b->norm_weight,
+			       hparams(b)->rms_eps, n, norm);
+		quantize(b, norm, n, t);
+	}
 }
 
-static void attn_norm_range(void *arg, u32 begin, u32 end, u32 worker)
+/* x += y, then norm as above */
+static void add_and_norm_range(void *arg, u32 begin, u32 end, u32 worker)
 {
 	struct batch *b = arg;
 	u32 n = hparams(b)->n_embd;
 	u32 t;
 
 	for (t = begin; t < end; t++)
-		norm_row(b, b->x + (size_t)t * n, b->layer->attn_norm, t);
+		b->k->add(b->y + (size_t)t * n, n, b->x + (size_t)t * n);
+	norm_range(arg, begin, end, worker);
 }
 
 /* Where @pos of a KV head lies in either cache: (head_dim) */
@@ -350,27 +358,6 @@ static void quantize_attn_range(void *arg, u32 begin, u32 end, u32 worker)
 		quantize(b, b->attn + (size_t)t * n, n, t);
 }
 
-/* x += y */
-static void add_range(void *arg, u32 begin, u32 end, u32 worker)
-{
-	struct batch *b = arg;
-	u32 n = hparams(b)->n_embd;
-	u32 t;
-
-	for (t = begin; t < end; t++)
-		b->k->add(b->y + (size_t)t * n, n, b->x + (size_t)t * n);
-}
-
-static void ffn_norm_range(void *arg, u32 begin, u32 end, u32 worker)
-{
-	struct batch *b = arg;
-	u32 n = hparams(b)->n_embd;
-	u32 t;
-
-	for (t = begin; t < end; t++)
-		norm_row(b, b->x + (size_t)t * n, b->layer->ffn_norm, t);
-}
-
 /* gate = silu(gate) * up, and its 8-bit form */
 static void swiglu_range(void *arg, u32 begin, u32 end, u32 worker)
 {
@@ -391,9 +378,6 @@ static void forward_layer(struct batch *b)
 	const struct llx_hparams *h = hparams(b);
 	const struct llx_layer *l = b->layer;
 
-	/* norm = rmsnorm(x): (T, n_embd) */
-	run_tokens(b, h->n_embd, attn_norm_range);
-
 	/* q, key, value: (T, n_embd) -> (T, heads * head_dim) */
 	project(b, b->norm,
 		(const struct output[]){ { &l->attn_q, b->q },
@@ -410,10 +394,10 @@ static void forward_layer(struct batch *b)
 	/* x += attn Wo: (T, n_head * head_dim) -> (T, n_embd) */
 	project(b, b->attn,
 		&(const struct output){ &l->attn_output, b->y }, 1);
-	run_tokens(b, h->n_embd, add_range);
 
 	/* norm = rmsnorm(x): (T, n_embd) */
-	run_tokens(b, h->n_embd, ffn_norm_range);
+	b->norm_weight = l->ffn_norm;
+	run_tokens(b, h->n_embd, add_and_norm_range);
 
 	/* gate, up: (T, n_embd) -> (T, n_ff); gate = silu(gate) * up */
 	project(b, b->norm,
@@ -423,26 +407,29 @@ static void forward_layer(struct batch *b)
 
 	/* x += gate Wdown: (T, n_ff) -> (T, n_embd) */
 	project(b, b->gate, &(const struct output){ &l->ffn_down, b->y }, 1);
-	run_tokens(b, h->n_embd, add_range);
 }
 
 static void forward(struct batch *b)
 {
-	/* x = embedding of each token: (T, n_embd) */
-	run_tokens(b, hparams(b)->n_embd, embed_range);
+	const struct llx_model *model = b->model;
+	u32 n = hparams(b)->n_embd;
+	u32 i;
 
-	for (b->layer_index = 0; b->layer_index < hparams(b)->n_layer;
-	     b->layer_index++) {
-		b->layer = &b->model->layers[b->layer_index];
+	/* x = embedding of each token, norm = rmsnorm(x): (T, n_embd) */
+	run_tokens(b, n, embed_range);
+	b->norm_weight = model->layers[0].attn_norm;
+	run_tokens(b, n, norm_range);
+
+	for (i = 0; i < hparams(b)->n_layer; i++) {
+		b->layer_index = i;
+		b->layer = &model->layers[i];
 		forward_layer(b);
+		/* What ends a layer begins the next, or the output. */
+		b->norm_weight = i + 1 < hparams(b)->n_layer ?
+					 model->layers[i + 1].attn_norm :
+					 model->output_norm;
+		run_tokens(b, n, add_and_norm_range);
 	}
-}
-
-static void output_norm_range(void *arg, u32 begin, u32 end, u32 worker)
-{
-	struct batch *b = arg;
-
-	norm_row(b, b->x, b->model->output_norm, 0);
 }
 
 /* logits of the last token: (n_embd) -> (n_vocab) */
@@ -452,7 +439,7 @@ static void forward_output(struct batch *b)
 
 	b->x += (size_t)(b->n_tokens - 1) * hparams(b)->n_embd;
 	b->n_tokens = 1;
-	run_tokens(b, hparams(b)->n_embd, output_norm_range);
+	run_tokens(b, hparams(b)->n_embd, norm_range);
 	project(b, b->norm,
 		&(const struct output){ &b->model->output, b->ctx->logits }, 1);
 	b->x = x;
