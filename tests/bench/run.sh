@@ -1,25 +1,65 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Builds and runs the benchmarks; results as tables here and as JSON in
-# build/bench/. Say what else runs on the machine when quoting a number.
+# Builds and runs the benchmarks; results as tables here and as JSON and a plot
+# in build/bench/. Peers come from PyPI into a virtual environment there. Say
+# what else runs on the machine when quoting a number.
 #
 #   tests/bench/run.sh [--quick]
+#
+# LLAMUX_BENCH_MODEL: a file to compare on instead of one with TinyLlama's
+# geometry and random weights.
 set -eu
 
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 build=$repo/build
 out=$build/bench
+peers="xllamacpp ik-llama-cpp-python"
+
+has_target() { cmake --build "$build" --target help | grep -q "^$1:"; }
+
+# A Python with the peers' packages; one line for each that cannot be had.
+install_peers() {
+	if [ ! -x "$out/venv/bin/python" ] && ! python3 -m venv "$out/venv"; then
+		echo "bench: python3-venv is missing: no peers"
+		return
+	fi
+	for package in $peers; do
+		"$out/venv/bin/pip" show -q "$package" 2>/dev/null ||
+			"$out/venv/bin/pip" install -q --disable-pip-version-check "$package" ||
+			echo "bench: package $package cannot be had"
+	done
+}
+
+# Prints the path of the file to compare on.
+model_file() {
+	model=${LLAMUX_BENCH_MODEL:-$out/tinyllama.gguf}
+	if [ ! -f "$model" ] && has_target make_tinyllama; then
+		cmake --build "$build" --target make_tinyllama >&2
+		"$build/tests/support/make_tinyllama" "$model" >&2
+	fi
+	echo "$model"
+}
 
 [ -f "$build/build.ninja" ] || cmake -S "$repo" --preset release
-cmake --build "$build" --target engine_bench
+cmake --build "$build" --target engine_bench bench_server
 mkdir -p "$out"
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ *//')," \
 	"$(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg), commit $(git -C "$repo" describe --always --dirty)"
+
+model=$(model_file)
+if [ -f "$model" ]; then
+	install_peers
+	python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
+		--python "$out/venv/bin/python" --out "$out" "$@" "$model"
+else
+	echo "bench: no file to compare on: set LLAMUX_BENCH_MODEL"
+fi
+
 "$build/tests/bench/engine_bench" --json "$out/engine.json" "$@"
 
-if cmake --build "$build" --target help | grep -q '^simd_bench:'; then
+if has_target simd_bench; then
 	cmake --build "$build" --target simd_bench
 	"$build/tests/bench/simd_bench" --benchmark_out="$out/simd.json" \
 		--benchmark_out_format=json

@@ -40,8 +40,8 @@ required|the tokenizer comparison|libsentencepiece-dev
 required|the fuzz preset|libclang-rt-14-dev
 # style checks of tests/lint; perl runs the kernel's checkpatch
 required|tests/lint|clang-format shellcheck perl
-# micro benchmarks
-optional|make bench|libbenchmark-dev
+# benchmarks
+optional|make bench: micro benchmarks, peers, the plot|libbenchmark-dev python3-venv python3-matplotlib
 LIST
 )
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The engine as tests/bench/compare.py measures it: loads a file, then answers
+// each line of its input with a number.
+//
+//   decode N THREADS    tokens per second, N tokens one by one from the start
+//   prefill N THREADS   tokens per second, N tokens at once
+//   barrier THREADS     microseconds that a loop of no work takes
+//   read THREADS        GB/s, bounds.hpp
+//   multiply THREADS    1e9 multiply-adds per second, bounds.hpp
+//   bytes               that a decoded token reads
+//   macs                multiply-adds of a token in the layers
+//
+// bench_server [--isa NAME] MODEL.gguf
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/bounds.hpp"
+#include "support/cpu_features.hpp"
+#include "support/engine_model.hpp"
+#include "support/model_file.hpp"
+#include "support/thread_exec.hpp"
+
+namespace llamux::test {
+namespace {
+
+constexpr u32 kContext = 1024;
+constexpr int kLoops = 20000;
+
+double now() {
+    const auto since = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(since).count();
+}
+
+class Server {
+  public:
+    explicit Server(const llx_model* model) : model_(model) {}
+
+    [[nodiscard]] double answer(const std::string& what, unsigned a, unsigned b) {
+        if (what == "decode")
+            return rate(a, 1, b);
+        if (what == "prefill")
+            return rate(a, a, b);
+        if (what == "barrier")
+            return barrier(a);
+        if (what == "read")
+            return read_bound(a);
+        if (what == "multiply")
+            return multiply_bound(a);
+        if (what == "bytes")
+            return sum([](const llx_matrix& m) { return 1.0 * m.tile_bytes * m.n_tiles; }) +
+                   1.0 * model_->output.tile_bytes * model_->output.n_tiles;
+        if (what == "macs")
+            return sum([](const llx_matrix& m) { return 1.0 * m.n_rows * m.n_cols; });
+        return -1;
+    }
+
+  private:
+    struct Worker {
+        explicit Worker(const llx_model* model, unsigned n_threads)
+            : exec(n_threads),
+              context(model, exec.get(), std::min(kContext, model->hparams.n_ctx)) {}
+        ThreadExec exec;
+        EngineContext context;
+    };
+
+    Worker& worker(unsigned n_threads) {
+        std::unique_ptr<Worker>& found = workers_[n_threads];
+        if (!found)
+            found = std::make_unique<Worker>(model_, n_threads);
+        return *found;
+    }
+
+    double rate(unsigned n_tokens, unsigned at_once, unsigned n_threads) {
+        EngineContext& context = worker(n_threads).context;
+        const std::vector<s32> tokens(at_once, 5);
+        llx_context_truncate(context.get(), 0);
+        const double begin = now();
+        for (unsigned done = 0; done < n_tokens; done += at_once)
+            if (context.eval(tokens) != 0)
+                return -1;
+        return n_tokens / (now() - begin);
+    }
+
+    double barrier(unsigned n_threads) {
+        llx_exec* exec = worker(n_threads).exec.get();
+        const auto nothing = [](void*, u32, u32, u32) {};
+        const double begin = now();
+        for (int i = 0; i < kLoops; i++)
+            exec->parallel_for(exec, n_threads, 1, nothing, nullptr);
+        return (now() - begin) / kLoops * 1e6;
+    }
+
+    template <class Of>
+    double sum(Of of) const {
+        double all = 0;
+        for (u32 i = 0; i < model_->hparams.n_layer; i++) {
+            const llx_layer& l = model_->layers[i];
+            for (const llx_matrix* m : {&l.attn_q, &l.attn_k, &l.attn_v, &l.attn_output,
+                                        &l.ffn_gate, &l.ffn_up, &l.ffn_down})
+                all += of(*m);
+        }
+        return all;
+    }
+
+    const llx_model* model_;
+    std::map<unsigned, std::unique_ptr<Worker>> workers_;
+};
+
+int serve(const char* path, const char* isa) {
+    const llx_kernels* kernels = llx_kernels_select(testable_features(), isa);
+    if (isa == nullptr)
+        kernels = llx_kernels_select(cpu_features(), nullptr);
+    if (kernels == nullptr) {
+        std::fprintf(stderr, "bench_server: this CPU cannot run '%s'\n", isa);
+        return 1;
+    }
+    std::string error;
+    const LoadedModel model = load_model_file(path, kernels, kContext, error);
+    if (!model) {
+        std::fprintf(stderr, "bench_server: %s: %s\n", path, error.c_str());
+        return 1;
+    }
+    std::printf("ready %s\n", kernels->name);
+    std::fflush(stdout);
+    Server server(model.get());
+    char line[64];
+    while (std::fgets(line, sizeof(line), stdin) != nullptr) {
+        char what[16] = {};
+        unsigned a = 1;
+        unsigned b = 1;
+        std::sscanf(line, "%15s %u %u", what, &a, &b);
+        std::printf("%.9g\n", server.answer(what, a, b));
+        std::fflush(stdout);
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace llamux::test
+
+int main(int argc, char** argv) {
+    const char* isa = nullptr;
+    if (argc == 4 && std::strcmp(argv[1], "--isa") == 0)
+        isa = argv[2];
+    else if (argc != 2) {
+        std::fprintf(stderr, "usage: bench_server [--isa NAME] MODEL.gguf\n");
+        return 2;
+    }
+    return llamux::test::serve(argv[argc - 1], isa);
+}
