@@ -13,13 +13,9 @@
 #ifndef LLX_SIMD_AVX2_DOT_H
 #define LLX_SIMD_AVX2_DOT_H
 
-#include "kernels.h"
-
-#define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
-#include <immintrin.h>
+#include "avx2_vector.h"
 
 #define TOKENS 4u /* most for which weights are unpacked once */
-#define VECTOR 64u /* bytes of 4 columns of a tile: one half, then the other */
 
 /*
  * 32 activations as 16-bit pairs for broadcasting: even[v] = columns 4v and
@@ -29,11 +25,6 @@ struct pairs {
 	s32 even[8];
 	s32 odd[8];
 };
-
-static __always_inline __m256i load(const void *p)
-{
-	return _mm256_loadu_si256(p);
-}
 
 static __always_inline void split(const struct llx_act_block *x,
 				  struct pairs *p)

@@ -15,16 +15,11 @@
  */
 #include "avx2.h"
 #include "../engine/quant.h"
-#include "f32.h"
-
-#define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
-#include <immintrin.h>
+#include "avx2_vector.h"
 
 #define TOKENS 8u
 #define GROUP 4u
-#define VECTOR 64u
-#define HALVES 2u  /* rows 0..7 and 8..15 */
-#define HALF 32u   /* bytes of either in a vector */
+#define HALF 32u /* bytes of either half in a vector */
 /* Of 512, 1024, 2048, 4096 and 8192 the best in bench_server's decode, Zen 3 */
 #define PREFETCH_BYTES 1024u
 #define HEAD (5 * VECTOR) /* scales before a super-block's values */
@@ -45,27 +40,12 @@ static __always_inline u32 run_of(const u32 type)
 	return type == LLX_TYPE_Q6_K ? 2 : type == LLX_TYPE_Q5_K ? 4 : 8;
 }
 
-static __always_inline __m256i load(const void *p)
-{
-	return _mm256_loadu_si256(p);
-}
-
-static __always_inline __m256 load_f16(const void *p)
-{
-	return _mm256_cvtph_ps(_mm_loadu_si128(p));
-}
-
 static __always_inline __m256i broadcast(const void *p)
 {
 	s32 four;
 
 	__builtin_memcpy(&four, p, sizeof(four));
 	return _mm256_set1_epi32(four);
-}
-
-static __always_inline __m256 act_scale(const struct llx_act_block *x)
-{
-	return _mm256_set1_ps(f32_get(x->d));
 }
 
 /* Bits @from of each byte moved to bit 4, under @mask */
@@ -243,13 +223,6 @@ static __always_inline void dot(const struct columns *c, const u32 type,
 	}
 }
 
-/* to + (float)sum * factor */
-static __always_inline __m256 add_scaled(__m256 to, __m256i sum, __m256 factor)
-{
-	return _mm256_add_ps(to, _mm256_mul_ps(_mm256_cvtepi32_ps(sum),
-					       factor));
-}
-
 /*
  * Adds 32 columns of @n_tokens (constant, up to GROUP) tokens: to s values
  * times scales, to m minimums times sums of activations. Q6_K needs no m: its
@@ -362,30 +335,6 @@ static __always_inline void super_block(const u8 *block, const u32 type,
 		}
 	}
 	finish(block, type, s, m, n_tokens, acc);
-}
-
-static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
-				       __m256 acc[][HALVES], u32 n_tokens,
-				       llx_f32 *y, size_t y_stride)
-{
-	u32 row = tile * LLX_TILE_ROWS;
-	u32 n = min(w->n_rows - row, LLX_TILE_ROWS);
-	float *to = f32_array_mut(y + row);
-	float rows[LLX_TILE_ROWS];
-	u32 r;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++, to += y_stride) {
-		if (n == LLX_TILE_ROWS) {
-			_mm256_storeu_ps(to, acc[t][0]);
-			_mm256_storeu_ps(to + 8, acc[t][1]);
-			continue;
-		}
-		_mm256_storeu_ps(rows, acc[t][0]);
-		_mm256_storeu_ps(rows + 8, acc[t][1]);
-		for (r = 0; r < n; r++)
-			to[r] = rows[r];
-	}
 }
 
 /*
