@@ -285,7 +285,7 @@ static __always_inline void finish(const u8 *block, const u32 type,
 }
 
 /*
- * One token does so little with a byte that the memory decides, and the
+ * Few tokens do so little with a byte that the memory decides, and the
  * hardware's own prefetching stops at the end of every 4 KB.
  */
 static __always_inline void prefetch(const u8 *q, const u32 type)
@@ -321,8 +321,7 @@ static __always_inline void super_block(const u8 *block, const u32 type,
 #pragma GCC unroll 1
 	for (j = 0; j < 8; j++, q += step_of(type), x++) {
 		load_factors(block, type, j, &f);
-		if (n_tokens == 1)
-			prefetch(q, type);
+		prefetch(q, type);
 		unpack_all(q, type, &c);
 		/* Loops, with weights in memory and sums in registers. */
 		if (n_tokens > 1)

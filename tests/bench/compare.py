@@ -132,7 +132,7 @@ def write_json(engines, rows, bound, path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="one round, no pp512")
+    parser.add_argument("--quick", action="store_true", help="three rounds, no pp512")
     for name in ("server", "python", "out"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("model")
@@ -142,7 +142,7 @@ def main():
         sys.exit("bench: no bench_server")
     rows = [row for row in ROWS if row[1] != 512] if options.quick else ROWS
     bound = bounds(engines[0])
-    measure(engines, rows, 1 if options.quick else 5)
+    measure(engines, rows, 3 if options.quick else 5)
     print_table(engines, rows, bound)
     print(f"a loop's start and end on 2 threads: {engines[0].ask('barrier', 2):.2f} us")
     print("versions: " + "; ".join(f"{e.name}: {e.version}" for e in engines))

@@ -51,7 +51,7 @@ echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ *
 model=$(model_file)
 if [ -f "$model" ]; then
 	install_peers
-	python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
+	/usr/bin/python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
 		--python "$out/venv/bin/python" --out "$out" "$@" "$model"
 else
 	echo "bench: no file to compare on: set LLAMUX_BENCH_MODEL"
