@@ -4,6 +4,7 @@
 #
 #   make demo       watch Llamux find a noisy neighbour in a real kernel
 #   make test       set up, build and run every test
+#   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean
@@ -17,7 +18,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test bench lint fuzz install clean
+.PHONY: all setup configure demo test test-uml bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -33,6 +34,12 @@ demo: all
 
 test: all
 	ctest --preset $(PRESET) --timeout 600 -j $(JOBS)
+
+test-uml:
+	tests/support/setup.sh uml
+	cmake --preset uml
+	cmake --build --preset uml -j $(JOBS)
+	ctest --preset uml -j $(JOBS)
 
 bench: all
 	tests/bench/run.sh

@@ -4,9 +4,22 @@
 # mirrored as symbolic links into build/kmod/RELEASE and kbuild runs there, so
 # that the source tree stays clean.
 
-file(GLOB_RECURSE kmod_sources CONFIGURE_DEPENDS
-  ${CMAKE_CURRENT_SOURCE_DIR}/*.c ${CMAKE_CURRENT_SOURCE_DIR}/*.h
-  ${CMAKE_CURRENT_SOURCE_DIR}/Kbuild ${PROJECT_SOURCE_DIR}/include/*.h)
+# A rule for build/kmod/NAME/llamux.ko, for the kernel of HEADERS. More
+# arguments: what it depends on besides the sources.
+function(llamux_add_module name headers)
+  set(source ${PROJECT_SOURCE_DIR}/kmod)
+  set(mirror ${PROJECT_BINARY_DIR}/kmod/${name})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS
+    ${source}/*.c ${source}/*.h ${source}/Kbuild ${PROJECT_SOURCE_DIR}/include/*.h)
+  add_custom_command(
+    OUTPUT ${mirror}/llamux.ko
+    COMMAND ${source}/build-module ${headers} ${mirror} $<$<BOOL:${LLAMUX_WERROR}>:-Werror>
+    DEPENDS ${sources} ${source}/build-module ${ARGN}
+    COMMENT "Building llamux.ko for Linux ${name}"
+    JOB_POOL console
+    VERBATIM COMMAND_EXPAND_LISTS)
+endfunction()
+
 file(GLOB kernel_headers CONFIGURE_DEPENDS /lib/modules/*/build)
 set(kernel_modules)
 foreach(headers IN LISTS kernel_headers)
@@ -15,15 +28,8 @@ foreach(headers IN LISTS kernel_headers)
   if(NOT release MATCHES "^6\\.(1|12)\\.")
     continue()
   endif()
-  set(mirror ${CMAKE_CURRENT_BINARY_DIR}/${release})
-  add_custom_command(
-    OUTPUT ${mirror}/llamux.ko
-    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/build-module ${headers} ${mirror} $<$<BOOL:${LLAMUX_WERROR}>:-Werror>
-    DEPENDS ${kmod_sources} ${CMAKE_CURRENT_SOURCE_DIR}/build-module
-    COMMENT "Building llamux.ko for Linux ${release}"
-    JOB_POOL console
-    VERBATIM COMMAND_EXPAND_LISTS)
-  list(APPEND kernel_modules ${mirror}/llamux.ko)
+  llamux_add_module(${release} ${headers})
+  list(APPEND kernel_modules ${CMAKE_CURRENT_BINARY_DIR}/${release}/llamux.ko)
 endforeach()
 if(NOT kernel_modules)
   message(WARNING "llamux.ko: no kernel headers for Linux 6.1 or 6.12 below /lib/modules")

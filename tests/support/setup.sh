@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Installs what Llamux needs to be built, tested and shown on Debian 12. May be
-# run any number of times; when everything is there it takes a fraction of a
-# second and touches no network. One line per step; one clear line for each
-# package that cannot be had.
+# setup.sh [uml]: installs what Llamux needs to be built, tested and shown on
+# Debian 12; with "uml", also what `make test-uml` needs. May be run any number
+# of times; when everything is there it takes a fraction of a second and touches
+# no network. One line per step; one clear line for each package that cannot be
+# had.
 set -u
 
 repo=$(cd "$(dirname "$0")/../.." && pwd)
@@ -44,6 +45,13 @@ required|tests/lint|clang-format shellcheck perl
 optional|make bench: micro benchmarks, peers, the plot|libbenchmark-dev python3-venv python3-matplotlib
 LIST
 )
+for_uml='required|User Mode Linux|flex bison bc'
+case "${1:-}" in
+uml) wanted="$wanted
+$for_uml" ;;
+"") for_uml= ;;
+*) die "only one argument is known: uml" ;;
+esac
 
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -131,7 +139,19 @@ fetch_checkpatch() {
 	rm "$deb"
 }
 
+# Unpacked by tests/vm/uml/build.
+fetch_kernel_source() {
+	if [ -n "$(find "$downloads" -maxdepth 1 -name 'linux-source-6.12_*.deb')" ]; then
+		say "linux-source-6.12: there"
+		return
+	fi
+	say "fetching linux-source-6.12 (150 MB, once)"
+	(cd "$downloads" && apt-get download linux-source-6.12 >>"$log" 2>&1) ||
+		die "package linux-source-6.12 cannot be had: the reason is in build/setup.log"
+}
+
 : >"$log"
 install_packages
 fetch_checkpatch
+[ -z "$for_uml" ] || fetch_kernel_source
 say "done"

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Boots a Debian kernel in QEMU and runs commands in it; used by run-vm and run-suite.
+"""Boots a guest kernel and runs commands in it; used by run-vm and run-suite.
 
-The guest sees the host's / read-only over 9p below a tmpfs overlay, so every
-host program runs in it as it is and nothing it writes reaches the host, except
-through one small writable share. Kernel messages come out on the first serial
-port into a file, command output on the second. No image is built: the
-uncompressed kernel (booted by PVH) and a 2 MB initramfs are cached in build/vm.
-This file must not know any test.
+The kernel is one of Debian's, in QEMU, or a User Mode Linux (tests/vm/uml),
+which is a program. Both see the host's / read-only (over 9p, as hostfs) below a
+tmpfs overlay, so every host program runs in it as it is and nothing it writes
+reaches the host, except through one small writable share. Kernel messages come
+out on the first serial line into a file, command output on the second. No image
+is built: the uncompressed kernel (booted by PVH) and a 2 MB initramfs are cached
+in build/vm. This file must not know any test.
 """
 import lzma
 import os
@@ -113,16 +114,35 @@ def split_log(text):
 
 # --- Kernel and initramfs -----------------------------------------------------
 
+# Folders of build/uml: tests/vm/uml/build makes them.
+UML = {"uml": "checked", "uml-plain": "plain"}
+SERIES = ("6.1", "6.12", *UML)
+# Its message (arch/um/os-Linux/skas/process.c) before it kills process 1.
+REGISTERS_REFUSED = "ptrace set fp regs failed"
+
 
 @dataclass
 class Kernel:
+    """modules: its folder below /lib/modules, or None: User Mode Linux has all it needs built in."""
+
     series: str
     release: str
     image: Path
-    modules: Path
+    modules: Path | None
 
     @staticmethod
-    def find(series):
+    def find(series, build):
+        return Kernel.find_uml(series, build) if series in UML else Kernel.find_debian(series)
+
+    @staticmethod
+    def find_uml(series, build):
+        image = build / "uml" / UML[series] / "linux"
+        if not image.exists():
+            raise HarnessError(f"no {image}: run `make test-uml`")
+        return Kernel(series, series, image, None)
+
+    @staticmethod
+    def find_debian(series):
         """The newest installed Debian kernel of a series, as `make setup` installs it."""
         found = []
         for modules in Path("/lib/modules").glob(f"{series}.*-amd64"):
@@ -156,6 +176,8 @@ def unpack_kernel(image):
 
 def module_files(kernel, names):
     """Paths below kernel.modules in the order to insert them."""
+    if kernel.modules is None:
+        return []
     depends = {}
     for line in (kernel.modules / "modules.dep").read_text().splitlines():
         path, _, rest = line.partition(":")
@@ -203,19 +225,23 @@ def write_whole(path, content):
     part.rename(path)
 
 
-def cached_images(build, kernel):
-    """(vmlinux, initramfs), made again when what they come from is newer."""
-    where = build / "vm" / kernel.release
-    where.mkdir(parents=True, exist_ok=True)
-    vmlinux = where / "vmlinux"
-    initramfs = where / "initramfs.cpio"
-    image_time = kernel.image.stat().st_mtime
-    if not vmlinux.exists() or vmlinux.stat().st_mtime < image_time:
-        write_whole(vmlinux, unpack_kernel(kernel.image.read_bytes()))
-    newest = max(image_time, *((VM_DIR / n).stat().st_mtime for n in ("initramfs-init", "guest.py")))
-    if not initramfs.exists() or initramfs.stat().st_mtime < newest:
-        write_whole(initramfs, make_initramfs(kernel))
-    return vmlinux, initramfs
+def cached(build, kernel, name, make, *sources):
+    """The file that make() gives, made again when what it comes from is newer."""
+    path = build / "vm" / kernel.release / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    newest = max(source.stat().st_mtime for source in (kernel.image, *sources))
+    if not path.exists() or path.stat().st_mtime < newest:
+        write_whole(path, make())
+    return path
+
+
+def cached_vmlinux(build, kernel):
+    return cached(build, kernel, "vmlinux", lambda: unpack_kernel(kernel.image.read_bytes()))
+
+
+def cached_initramfs(build, kernel):
+    sources = (VM_DIR / "initramfs-init", Path(__file__))
+    return cached(build, kernel, "initramfs.cpio", lambda: make_initramfs(kernel), *sources)
 
 
 # --- Running ------------------------------------------------------------------
@@ -253,7 +279,7 @@ def accelerator(build):
     memo = build / "vm" / "accel"
     if memo.exists() and memo.read_text().split()[0] == boot_id:
         return memo.read_text().split()[1]
-    machine = Machine(build, Kernel.find("6.12"), accel="kvm")
+    machine = Machine(build, Kernel.find("6.12", build), accel="kvm")
     run = Run(machine, [("trial", 10, "true")], build / "vm" / "trial")
     run.boot_seconds = 20
     run.go()
@@ -262,11 +288,32 @@ def accelerator(build):
     return answer
 
 
-def qemu_command(machine, share, interactive=False):
-    vmlinux, initramfs = cached_images(machine.build, machine.kernel)
+# For the kernel, and for guest-main: a variable of init.
+COMMON_APPEND = f"console=ttyS0 loglevel=5 printk.devkmsg=on panic=-1 oops=panic vm_repo={REPO}"
+
+
+def guest_command(machine, share, interactive=False):
+    """What to execute on the host."""
     for path in (REPO, machine.build, share):
         if re.search(r"[\s\"',]", str(path)):
             raise HarnessError(f"path with a blank, quote or comma cannot reach the guest: {path}")
+    make = uml_command if machine.kernel.series in UML else qemu_command
+    return make(machine, share, interactive)
+
+
+def uml_command(machine, share, interactive):
+    """Kernel messages go to stderr, where the program's own are, too."""
+    log = "fd:0,fd:1" if interactive else "null,fd:2"
+    # One defect must not hide the next one.
+    append = f"{COMMON_APPEND} kasan_multi_shot vm_share={share} {machine.append}"
+    return [
+        str(machine.kernel.image), f"mem={machine.mem}",
+        f"initrd={cached_initramfs(machine.build, machine.kernel)}",
+        f"uml_dir={share}", "noreboot", "con=null", f"ssl0={log}", "ssl1=null,fd:1", *append.split(),
+    ]  # fmt: skip
+
+
+def qemu_command(machine, share, interactive):
     accel = machine.accel or accelerator(machine.build)
     console = ["-serial", "mon:stdio"]
     if not interactive:
@@ -274,10 +321,7 @@ def qemu_command(machine, share, interactive=False):
         console += ["-chardev", "stdio,id=out,signal=off", "-serial", "chardev:out"]
     # no_timer_check: on a loaded host the timer comes too late for the IO-APIC
     # check, which then panics.
-    append = (
-        "console=ttyS0 loglevel=5 printk.devkmsg=on panic=-1 oops=panic nokaslr no_timer_check"
-        f" vm_repo={REPO} {machine.append}"
-    )
+    append = f"{COMMON_APPEND} nokaslr no_timer_check {machine.append}"
     scratch = share / "scratch.img"
     with open(scratch, "wb") as disk:
         disk.truncate(machine.disk_mib << 20)
@@ -286,7 +330,8 @@ def qemu_command(machine, share, interactive=False):
         "-M", "q35", "-accel", "kvm" if accel == "kvm" else "tcg,thread=multi",
         "-cpu", "host" if accel == "kvm" else "max",
         "-smp", str(machine.cpus), "-m", machine.mem, *console,
-        "-kernel", str(vmlinux), "-initrd", str(initramfs), "-append", append,
+        "-kernel", str(cached_vmlinux(machine.build, machine.kernel)),
+        "-initrd", str(cached_initramfs(machine.build, machine.kernel)), "-append", append,
         "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
         "-virtfs", f"local,path={share},mount_tag=share,security_model=none,multidevs=remap",
         "-drive", f"file={scratch},if=virtio,format=raw,cache=unsafe",
@@ -369,31 +414,32 @@ class Run:
         return ""
 
     def command(self):
-        return qemu_command(self.machine, self.share)
+        return guest_command(self.machine, self.share)
 
     def go(self):
         self.prepare()
         began = time.time()
-        errors = open(self.share / "qemu.log", "wb")
+        uml = self.machine.kernel.series in UML
+        errors = open(self.share / ("console.log" if uml else "qemu.log"), "ab")
         with errors, subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
-        ) as qemu:
-            os.set_blocking(qemu.stdout.fileno(), False)
+        ) as vm:
+            os.set_blocking(vm.stdout.fileno(), False)
             try:
-                self.watch(qemu, began)
+                self.watch(vm, began)
             finally:
-                qemu.kill()
+                vm.kill()
         self.collect()
 
-    def watch(self, qemu, began):
-        while qemu.poll() is None:
-            self.pass_on(qemu.stdout)
+    def watch(self, vm, began):
+        while vm.poll() is None:
+            self.pass_on(vm.stdout)
             self.reason = self.overdue(began)
             if self.reason:
-                qemu.kill()
+                vm.kill()
                 break
             time.sleep(0.1)
-        self.pass_on(qemu.stdout)
+        self.pass_on(vm.stdout)
 
     def pass_on(self, stream):
         output = stream.read()
@@ -413,8 +459,9 @@ class Run:
         if not self.reason:
             panic = re.search(r"Kernel panic.*", self.console())
             self.reason = panic[0] if panic else "the guest went away"
-        if not (self.share / "ready").exists():
-            qemu_says = (self.share / "qemu.log").read_text(errors="replace").strip()
+        qemu_log = self.share / "qemu.log"
+        if qemu_log.exists() and not (self.share / "ready").exists():
+            qemu_says = qemu_log.read_text(errors="replace").strip()
             self.reason += f"\n{qemu_says}" if qemu_says else ""
 
     def ended(self):
@@ -435,6 +482,11 @@ class Run:
 
     def boot_error(self):
         """Text for a guest that never came up."""
+        if REGISTERS_REFUSED in self.console():
+            return (
+                "the guest did not come up: this CPU has more registers than this User Mode"
+                " Linux saves: enlarge HOST_FP_SIZE in tests/vm/uml/build"
+            )
         tail = "\n".join(self.console().splitlines()[-15:])
         return f"the guest did not come up: {self.reason}\n{tail}"
 

@@ -34,6 +34,21 @@ CASES = (
     ("host-write", 20, f"echo x >{WORK}/leak && cat {WORK}/leak", True, "x"),
 )
 
+# Module defects that only the checkers of a User Mode Linux see. Lockdep is off
+# after its first report, and after any of KASAN.
+INSERT = "insmod $LLAMUX_BUILD/tests/vm/uml/defect/llamux_defect.ko defect={} && rmmod llamux_defect"
+DEFECTS = (
+    ("lock-inversion", "possible circular locking dependency"),
+    ("sleep-in-atomic", "sleeping function called from invalid context"),
+    ("slab-out-of-bounds", "KASAN: slab-out-of-bounds"),
+    ("use-after-free", "KASAN: slab-use-after-free"),
+    ("vmalloc-out-of-bounds", "KASAN: vmalloc-out-of-bounds"),
+    ("stack-out-of-bounds", "KASAN: stack-out-of-bounds"),
+    ("shift-out-of-bounds", "UBSAN: shift-out-of-bounds"),
+)
+if KERNEL == "uml":
+    CASES += tuple((name, 20, INSERT.format(name), False, text) for name, text in DEFECTS)
+
 # One sample of each kind of complaint, as kernels print them.
 BAD = """\
 WARNING: CPU: 1 PID: 7 at kernel/x.c:1 f+0x1/0x2

@@ -11,8 +11,11 @@
 # only reports what was stored for it. COMMAND is executed as root with the
 # repository at its own path, so use absolute paths; its working directory is
 # the source root. A target name as first word is replaced by its binary.
+#
+# KERNELS may also name uml, the User Mode Linux of tests/vm/uml. Its cases have
+# the label uml instead of vm, and are registered only if LLAMUX_UML is on.
 
-set_property(GLOBAL PROPERTY LLAMUX_VM_KERNELS 6.1 6.12)
+set_property(GLOBAL PROPERTY LLAMUX_VM_KERNELS 6.1 6.12 uml)
 
 function(llamux_add_vm_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT" "COMMAND;KERNELS;LABELS")
@@ -27,7 +30,10 @@ function(llamux_add_vm_test)
   endif()
   get_property(known GLOBAL PROPERTY LLAMUX_VM_KERNELS)
   if(NOT arg_KERNELS)
-    set(arg_KERNELS ${known})
+    set(arg_KERNELS 6.1 6.12)
+  endif()
+  if(NOT LLAMUX_UML)
+    list(REMOVE_ITEM arg_KERNELS uml)
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
@@ -47,6 +53,7 @@ function(llamux_add_vm_test)
     if(NOT kernel IN_LIST known)
       message(FATAL_ERROR "llamux_add_vm_test: unknown kernel ${kernel}")
     endif()
+    llamux_vm_label(${kernel} label)
     set_property(GLOBAL APPEND_STRING PROPERTY LLAMUX_VM_SUITE_${kernel} "${line}\n")
     get_property(seconds GLOBAL PROPERTY LLAMUX_VM_SECONDS_${kernel})
     if(NOT seconds)
@@ -59,8 +66,16 @@ function(llamux_add_vm_test)
              COMMAND ${PROJECT_SOURCE_DIR}/tests/vm/run-suite --build ${PROJECT_BINARY_DIR}
                      --kernel ${kernel} --report ${arg_NAME})
     set_tests_properties(vm.${kernel}.${arg_NAME} PROPERTIES
-      FIXTURES_REQUIRED vm-${kernel} LABELS "vm;${arg_LABELS}" TIMEOUT 30)
+      FIXTURES_REQUIRED vm-${kernel} LABELS "${label};${arg_LABELS}" TIMEOUT 30)
   endforeach()
+endfunction()
+
+function(llamux_vm_label kernel label)
+  if(kernel STREQUAL "uml")
+    set(${label} uml PARENT_SCOPE)
+  else()
+    set(${label} vm PARENT_SCOPE)
+  endif()
 endfunction()
 
 # Writes the suites and adds the fixtures; called once, after all registrations.
@@ -73,11 +88,12 @@ function(llamux_finish_vm_tests)
     endif()
     file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/vm/suite-${kernel}.list CONTENT "${suite}")
     get_property(seconds GLOBAL PROPERTY LLAMUX_VM_SECONDS_${kernel})
+    llamux_vm_label(${kernel} label)
     add_test(NAME vm.${kernel}.boot
              COMMAND ${PROJECT_SOURCE_DIR}/tests/vm/run-suite --build ${PROJECT_BINARY_DIR}
                      --kernel ${kernel})
     # One guest at a time, and nothing beside it: it has two CPUs of its own.
     set_tests_properties(vm.${kernel}.boot PROPERTIES
-      FIXTURES_SETUP vm-${kernel} LABELS vm RESOURCE_LOCK qemu PROCESSORS 2 TIMEOUT ${seconds})
+      FIXTURES_SETUP vm-${kernel} LABELS ${label} RESOURCE_LOCK qemu PROCESSORS 2 TIMEOUT ${seconds})
   endforeach()
 endfunction()
