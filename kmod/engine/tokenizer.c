@@ -6,10 +6,13 @@
  * one, the leftmost first among equals, until none is left. User-defined
  * pieces are taken whole before; control tokens never come out of text.
  *
- * One difference, on purpose: SentencePiece replaces each byte that is no
- * UTF-8 by U+FFFD; here it becomes its byte token, so that nothing is lost.
+ * Byte-level BPE (GPT-2's encoder.py) does the same within words, from bytes
+ * instead of characters and by the ranks of its merges instead of scores.
+ *
+ * One difference, on purpose: the others replace each byte that is no UTF-8 by
+ * U+FFFD; here it becomes its byte token, so that nothing is lost.
  */
-#include "tokenizer_load.h"
+#include "bpe.h"
 #include "utf8.h"
 
 /* A prompt is 64 KiB at most; this keeps all sizes here within 32 bits. */
@@ -22,8 +25,10 @@ struct symbol {
 	u32 begin;
 	u32 prev;
 	u32 next;
+	s32 token; /* BPE only; -1: a byte without one */
 	u16 bytes;
-	bool frozen; /* a user-defined piece, or a byte that is no UTF-8 */
+	bool frozen; /* a user-defined piece, or a byte without a character */
+	bool word_begins; /* BPE only: it never merges with the one before */
 };
 
 /*
@@ -34,6 +39,7 @@ struct pair {
 	s32 score;
 	u32 left;
 	u32 bytes;
+	s32 token;
 };
 
 struct encoder {
@@ -45,6 +51,7 @@ struct encoder {
 	u32 n_symbols;
 	struct pair *heap;
 	u32 n_pairs;
+	char *word; /* (piece_max), only with whole words */
 	u16 *split; /* (n_tokens), only with unused tokens: see resegment() */
 	u32 *stack; /* (2 * LLX_MAX_PIECE_BYTES), likewise */
 	s32 *tokens;
@@ -73,22 +80,6 @@ s32 llx_tokenizer_control(const struct llx_tokenizer *t, const char *text)
 		return -1;
 	token = llx_tokenizer_find(t, text, bytes);
 	return llx_tokenizer_type(t, token) == LLX_TOKEN_CONTROL ? token : -1;
-}
-
-/* A token that text can become without falling back; -1: none. */
-static s32 find_piece(const struct llx_tokenizer *t, const char *text,
-		      u32 bytes)
-{
-	s32 token = llx_tokenizer_find(t, text, bytes);
-
-	switch (llx_tokenizer_type(t, token)) {
-	case LLX_TOKEN_NORMAL:
-	case LLX_TOKEN_USER_DEFINED:
-	case LLX_TOKEN_UNUSED:
-		return token;
-	default:
-		return -1;
-	}
 }
 
 static u32 common_bytes(struct llx_gguf_text a, struct llx_gguf_text b)
@@ -169,26 +160,41 @@ static struct pair heap_pop(struct encoder *e)
 	return top;
 }
 
+/* What two symbols become, and how soon; false: nothing. */
+static bool find_pair(struct encoder *e, const struct symbol *a,
+		      const struct symbol *b, struct pair *pair)
+{
+	const struct llx_tokenizer *t = e->t;
+	const struct llx_merge *merge;
+
+	if (a->frozen || b->frozen || b->word_begins)
+		return false;
+	pair->bytes = a->bytes + b->bytes;
+	if (t->is_bpe) {
+		merge = llx_bpe_find_merge(t, a->token, b->token);
+		if (!merge)
+			return false;
+		pair->token = merge->token;
+		pair->score = -(s32)merge->rank;
+		return true;
+	}
+	pair->token = llx_tokenizer_find_text(t, e->text + a->begin,
+					      pair->bytes);
+	if (pair->token < 0)
+		return false;
+	if (t->type[pair->token] == LLX_TOKEN_UNUSED)
+		e->split[pair->token] = a->bytes;
+	pair->score = t->score[pair->token];
+	return true;
+}
+
 static void maybe_push(struct encoder *e, u32 left, u32 right)
 {
-	const struct symbol *a;
-	const struct symbol *b;
-	u32 bytes;
-	s32 token;
+	struct pair pair = { .left = left };
 
-	if (left == NONE || right == NONE)
-		return;
-	a = &e->symbols[left];
-	b = &e->symbols[right];
-	if (a->frozen || b->frozen)
-		return;
-	bytes = a->bytes + b->bytes;
-	token = find_piece(e->t, e->text + a->begin, bytes);
-	if (token < 0)
-		return;
-	if (e->t->type[token] == LLX_TOKEN_UNUSED)
-		e->split[token] = a->bytes;
-	heap_push(e, (struct pair){ e->t->score[token], left, bytes });
+	if (left != NONE && right != NONE &&
+	    find_pair(e, &e->symbols[left], &e->symbols[right], &pair))
+		heap_push(e, pair);
 }
 
 /* Text with its spaces replaced, the prefix first. */
@@ -213,6 +219,20 @@ static void normalize(struct encoder *e, const char *text, u32 bytes,
 	e->text_bytes = out - e->text;
 }
 
+static void put_symbol(struct encoder *e, u32 begin, u32 bytes, s32 token,
+		       bool frozen)
+{
+	struct symbol *s = &e->symbols[e->n_symbols];
+
+	s->begin = begin;
+	s->bytes = bytes;
+	s->token = token;
+	s->frozen = frozen;
+	s->prev = e->n_symbols ? e->n_symbols - 1 : NONE;
+	s->next = begin + bytes < e->text_bytes ? e->n_symbols + 1 : NONE;
+	e->n_symbols++;
+}
+
 /* The text as a list of characters and user-defined pieces. */
 static void split_characters(struct encoder *e)
 {
@@ -221,22 +241,85 @@ static void split_characters(struct encoder *e)
 	while (pos < e->text_bytes) {
 		const char *at = e->text + pos;
 		u32 left = e->text_bytes - pos;
-		struct symbol *s = &e->symbols[e->n_symbols];
 		int bytes = match_user_defined(e->t, at, left);
+		bool frozen = bytes;
 
-		s->frozen = bytes;
 		if (!bytes)
 			bytes = llx_utf8_sequence(at, left);
 		if (bytes <= 0) {
-			s->frozen = true;
+			frozen = true;
 			bytes = 1;
 		}
-		s->begin = pos;
-		s->bytes = bytes;
+		put_symbol(e, pos, bytes, -1, frozen);
 		pos += bytes;
-		s->prev = e->n_symbols ? e->n_symbols - 1 : NONE;
-		s->next = pos < e->text_bytes ? e->n_symbols + 1 : NONE;
-		e->n_symbols++;
+	}
+}
+
+/* The token that is this word; -1: none, or words are always made of merges. */
+static s32 find_word(struct encoder *e, u32 begin, u32 bytes)
+{
+	const struct llx_tokenizer *t = e->t;
+	u32 n = 0;
+	u32 i;
+
+	if (!t->whole_words)
+		return -1;
+	for (i = 0; i < bytes; i++) {
+		char text[2];
+		u32 length = llx_bpe_encode_byte(e->text[begin + i], text);
+
+		if (length > t->piece_max - n)
+			return -1;
+		memcpy(e->word + n, text, length);
+		n += length;
+	}
+	return llx_tokenizer_find_text(t, e->word, n);
+}
+
+static void split_word(struct encoder *e, u32 begin, u32 bytes)
+{
+	s32 token = find_word(e, begin, bytes);
+	u32 i;
+
+	if (token >= 0) {
+		put_symbol(e, begin, bytes, token, true);
+		return;
+	}
+	e->symbols[e->n_symbols].word_begins = true;
+	for (i = 0; i < bytes; i++) {
+		token = e->t->byte_token[(u8)e->text[begin + i]];
+		put_symbol(e, begin + i, 1, token, token < 0);
+	}
+}
+
+/* The text as a list of bytes and user-defined pieces. */
+static void split_words(struct encoder *e)
+{
+	u32 pos = 0;
+
+	while (pos < e->text_bytes) {
+		u32 left = e->text_bytes - pos;
+		u32 bytes = match_user_defined(e->t, e->text + pos, left);
+		u32 end;
+
+		if (bytes) {
+			put_symbol(e, pos, bytes,
+				   llx_tokenizer_find(e->t, e->text + pos, bytes),
+				   true);
+			pos += bytes;
+			continue;
+		}
+		for (end = pos + 1; end < e->text_bytes; end++) {
+			if (match_user_defined(e->t, e->text + end,
+					       e->text_bytes - end))
+				break;
+		}
+		while (pos < end) {
+			bytes = llx_pretokenize_word(e->t->pre, e->text + pos,
+						     end - pos);
+			split_word(e, pos, bytes);
+			pos += bytes;
+		}
 	}
 }
 
@@ -257,6 +340,7 @@ static void merge(struct encoder *e)
 		if (left->bytes + right->bytes != top.bytes)
 			continue;
 		left->bytes = top.bytes;
+		left->token = top.token;
 		right->bytes = 0;
 		left->next = right->next;
 		if (left->next != NONE)
@@ -301,7 +385,7 @@ static bool resegment(struct encoder *e, const struct symbol *s,
 	s32 token;
 
 	for (;;) {
-		token = find_piece(e->t, e->text + begin, bytes);
+		token = llx_tokenizer_find_text(e->t, e->text + begin, bytes);
 		if (token >= 0 && e->t->type[token] == LLX_TOKEN_UNUSED &&
 		    e->split[token]) {
 			e->stack[depth++] = begin + e->split[token];
@@ -321,6 +405,22 @@ static bool resegment(struct encoder *e, const struct symbol *s,
 	}
 }
 
+/* Tokens of all symbols. */
+static void put_symbols(struct encoder *e)
+{
+	bool after_unknown = false;
+	u32 i;
+
+	for (i = 0; i != NONE; i = e->symbols[i].next) {
+		const struct symbol *s = &e->symbols[i];
+
+		if (!e->t->is_bpe)
+			after_unknown = resegment(e, s, after_unknown);
+		else if (s->token >= 0)
+			put_token(e, s->token);
+	}
+}
+
 /*
  * Sizes of the scratch memory, and then the memory; see arena.h. A symbol may
  * be a single byte: user-defined pieces can cut characters.
@@ -333,7 +433,9 @@ static void lay_out(struct encoder *e, struct llx_arena *arena)
 	/* Each merge takes one pair out and puts at most two in. */
 	e->heap = llx_arena_take(arena, 2ull * n_symbols, sizeof(*e->heap));
 	e->symbols = llx_arena_take(arena, n_symbols, sizeof(*e->symbols));
-	if (t->has_unused) {
+	if (t->whole_words)
+		e->word = llx_arena_take(arena, t->piece_max, 1);
+	if (t->has_unused && !t->is_bpe) {
 		e->split = llx_arena_take(arena, t->vocab.n_tokens,
 					  sizeof(*e->split));
 		e->stack = llx_arena_take(arena, 2 * LLX_MAX_PIECE_BYTES,
@@ -349,7 +451,6 @@ int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
 	struct encoder e = { .t = t, .tokens = tokens, .max = max };
 	bool prefix = start && t->vocab.add_space_prefix;
 	struct llx_arena arena = {};
-	bool after_unknown = false;
 	u32 n_spaces = prefix;
 	u32 i;
 	int ret;
@@ -359,7 +460,7 @@ int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
 		return 0;
 	if (bytes > MAX_TEXT_BYTES)
 		return -E2BIG;
-	for (i = 0; i < bytes; i++)
+	for (i = 0; i < bytes && !t->is_bpe; i++)
 		n_spaces += text[i] == ' ';
 	e.text_bytes = bytes + prefix + n_spaces * (LLX_SPM_SPACE_BYTES - 1);
 	lay_out(&e, &arena);
@@ -368,11 +469,15 @@ int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
 		return -ENOMEM;
 	lay_out(&e, &arena);
 
-	normalize(&e, text, bytes, prefix);
-	split_characters(&e);
+	if (t->is_bpe) {
+		memcpy(e.text, text, bytes);
+		split_words(&e);
+	} else {
+		normalize(&e, text, bytes, prefix);
+		split_characters(&e);
+	}
 	merge(&e);
-	for (i = 0; i != NONE; i = e.symbols[i].next)
-		after_unknown = resegment(&e, &e.symbols[i], after_unknown);
+	put_symbols(&e);
 	llx_arena_destroy(&arena);
 	if (e.n_tokens > max)
 		return -E2BIG;
@@ -406,8 +511,10 @@ int llx_tokenizer_piece(const struct llx_tokenizer *t, s32 token, char *out,
 		break;
 	}
 	bytes = llx_tokenizer_text(t, token, &text);
+	if (t->is_bpe && t->type[token] != LLX_TOKEN_USER_DEFINED)
+		return llx_bpe_decode(text, bytes, out, size);
 	for (i = 0; i < bytes; used++) {
-		bool space = bytes - i >= LLX_SPM_SPACE_BYTES &&
+		bool space = !t->is_bpe && bytes - i >= LLX_SPM_SPACE_BYTES &&
 			     !memcmp(text + i, LLX_SPM_SPACE,
 				     LLX_SPM_SPACE_BYTES);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Llama SentencePiece tokenizer, from GGUF metadata: characters are merged by
- * the best score first, what is left over falls back to byte tokens. Control
- * tokens (<s>, </s>) never come out of text; callers that mean them append
- * their ids.
+ * Tokenizers from GGUF metadata. Llama's SentencePiece: characters are merged
+ * by the best score first, what is left over falls back to byte tokens.
+ * GPT-2's byte-level BPE: the text is cut into words, in which bytes are merged
+ * by the lowest rank first. Control tokens (<s>, </s>) never come out of text;
+ * callers that mean them append their ids.
  */
 #ifndef LLX_TOKENIZER_H
 #define LLX_TOKENIZER_H
@@ -41,14 +42,15 @@ const struct llx_vocab *llx_tokenizer_vocab(const struct llx_tokenizer *t);
 
 /**
  * llx_tokenizer_encode - text to tokens, without bos or eos
- * @text: (@bytes) UTF-8; invalid bytes become byte tokens
+ * @text: (@bytes) UTF-8; invalid bytes become byte tokens. Bytes for which a
+ *	BPE vocabulary has no token are left out
  * @start: the text starts a line of its own: the space prefix is added if
  *	the vocabulary wants one
  * @tokens: out, (@max)
  * @n_tokens: out
  *
- * May sleep (allocates scratch of about 41 bytes per byte of text, where a
- * space counts as three); no FPU. O(n log n). Return: 0; -E2BIG more than
+ * May sleep (allocates scratch of about 53 bytes per byte of text, where a
+ * space counts as three in SentencePiece); no FPU. O(n log n). Return: 0; -E2BIG more than
  * @max tokens; -ENOMEM.
  */
 int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
@@ -60,9 +62,9 @@ int llx_tokenizer_encode(const struct llx_tokenizer *t, const char *text,
  * @out: (@size) bytes, not NUL ended
  *
  * Byte tokens give their byte, control and unknown tokens nothing; the
- * SentencePiece space becomes ' '. The space prefix of the first token of an
- * answer is the caller's to drop. Return: bytes; -EINVAL: no such token;
- * -ENOSPC. Any context.
+ * SentencePiece space becomes ' ', BPE's characters the bytes they stand for.
+ * The space prefix of the first token of an answer is the caller's to drop.
+ * Return: bytes; -EINVAL: no such token; -ENOSPC. Any context.
  */
 int llx_tokenizer_piece(const struct llx_tokenizer *t, s32 token, char *out,
 			size_t size);

@@ -5,6 +5,7 @@
  * InitializePieces) and those that bound what a text can cost later. Scores
  * are floats in the file; only their order matters, so it is kept as integers.
  */
+#include "bpe.h"
 #include "cursor.h"
 #include "model.h"
 #include "tokenizer_load.h"
@@ -57,6 +58,21 @@ s32 llx_tokenizer_find(const struct llx_tokenizer *t, const char *text,
 	}
 }
 
+s32 llx_tokenizer_find_text(const struct llx_tokenizer *t, const char *text,
+			    u32 bytes)
+{
+	s32 token = llx_tokenizer_find(t, text, bytes);
+
+	switch (llx_tokenizer_type(t, token)) {
+	case LLX_TOKEN_NORMAL:
+	case LLX_TOKEN_USER_DEFINED:
+	case LLX_TOKEN_UNUSED:
+		return token;
+	default:
+		return -1;
+	}
+}
+
 /*
  * Order of two floats as integers: flips the magnitude of negative ones.
  * -0 and 0 are equal. Returns false for a NaN.
@@ -71,10 +87,11 @@ static bool order_of_f32(u32 bits, s32 *order)
 	return true;
 }
 
-/* The arrays of the file that make a vocabulary. */
+/* The arrays of the file that make a vocabulary; of scores or merges one. */
 struct pieces {
 	struct llx_gguf_array tokens;
 	struct llx_gguf_array scores;
+	struct llx_gguf_array merges;
 	struct llx_gguf_array types;
 };
 
@@ -93,8 +110,8 @@ static int open_array(const struct llx_gguf *g, const char *name, u32 type,
 	return ret;
 }
 
-static int open_pieces(const struct llx_gguf *g, struct pieces *p,
-		       struct llx_error *err)
+static int read_kind(struct llx_tokenizer *t, const struct llx_gguf *g,
+		     struct llx_error *err)
 {
 	struct llx_gguf_text model = { "", 0 };
 	char shown[LLX_GGUF_SHOWN];
@@ -105,15 +122,27 @@ static int open_pieces(const struct llx_gguf *g, struct pieces *p,
 		return llx_fail(err, -EINVAL, 0, KEY "model is missing");
 	if (ret)
 		return ret;
-	if (!llx_gguf_text_is(model, "llama"))
+	t->is_bpe = llx_gguf_text_is(model, "gpt2");
+	if (!t->is_bpe && !llx_gguf_text_is(model, "llama"))
 		return llx_fail(err, -ENOEXEC,
 				llx_gguf_find_key(g, KEY "model")->value,
-				"tokenizer %s is not known: llama (SentencePiece) is",
+				"tokenizer %s is not known: llama and gpt2 are",
 				llx_gguf_show(model, shown));
+	return 0;
+}
+
+static int open_pieces(struct llx_tokenizer *t, const struct llx_gguf *g,
+		       struct pieces *p, struct llx_error *err)
+{
+	int ret;
+
 	ret = open_array(g, KEY "tokens", LLX_GGUF_STRING, &p->tokens, err);
 	if (ret)
 		return ret;
-	ret = open_array(g, KEY "scores", LLX_GGUF_F32, &p->scores, err);
+	if (t->is_bpe)
+		ret = llx_bpe_open(t, g, &p->merges, err);
+	else
+		ret = open_array(g, KEY "scores", LLX_GGUF_F32, &p->scores, err);
 	if (ret)
 		return ret;
 	/* Without types, control tokens could be written in a prompt. */
@@ -125,11 +154,17 @@ static int open_pieces(const struct llx_gguf *g, struct pieces *p,
 				llx_gguf_find_key(g, KEY "tokens")->value,
 				"a vocabulary of %llu tokens: 1 to %u are accepted",
 				p->tokens.n, LLX_MAX_VOCAB);
-	if (p->scores.n != p->tokens.n || p->types.n != p->tokens.n)
+	if (!t->is_bpe && p->scores.n != p->tokens.n)
 		return llx_fail(err, -EINVAL,
 				llx_gguf_find_key(g, KEY "tokens")->value,
-				"%llu tokens, %llu scores and %llu types: they must be as many",
-				p->tokens.n, p->scores.n, p->types.n);
+				"%llu tokens and %llu scores: they must be as many",
+				p->tokens.n, p->scores.n);
+	if (p->types.n != p->tokens.n)
+		return llx_fail(err, -EINVAL,
+				llx_gguf_find_key(g, KEY "tokens")->value,
+				"%llu tokens and %llu types: they must be as many",
+				p->tokens.n, p->types.n);
+	t->vocab.n_tokens = p->tokens.n;
 	return 0;
 }
 
@@ -139,7 +174,9 @@ static void lay_out(struct llx_tokenizer *t, u64 text_bytes)
 	u32 n = t->vocab.n_tokens;
 
 	t->text_begin = llx_arena_take(&t->arena, n + 1, sizeof(u32));
-	t->score = llx_arena_take(&t->arena, n, sizeof(s32));
+	t->score = llx_arena_take(&t->arena, t->is_bpe ? 0 : n, sizeof(s32));
+	t->merges = llx_arena_take(&t->arena, t->n_merges,
+				   sizeof(*t->merges));
 	t->slots = llx_arena_take(&t->arena, t->slot_mask + 1,
 				  sizeof(*t->slots));
 	t->user = llx_arena_take(&t->arena, t->n_user, sizeof(*t->user));
@@ -156,7 +193,6 @@ static int allocate(struct llx_tokenizer *t, const struct llx_gguf *g,
 	u32 i;
 	int ret;
 
-	t->vocab.n_tokens = p.tokens.n;
 	for (i = 0; i < t->vocab.n_tokens; i++) {
 		piece = llx_gguf_next_string(g, &p.tokens);
 		if (piece.bytes > LLX_MAX_PIECE_BYTES)
@@ -249,6 +285,10 @@ static int note_type(struct llx_tokenizer *t, u32 id, u64 offset, u32 *n_user,
 		t->has_unused = true;
 		return 0;
 	case LLX_TOKEN_BYTE:
+		if (t->is_bpe)
+			return llx_fail(err, -EINVAL, offset,
+					"token %u is a byte token: a gpt2 vocabulary has none",
+					id);
 		byte = byte_of_piece(text, bytes);
 		if (byte < 0)
 			return llx_fail(err, -EINVAL, offset,
@@ -278,7 +318,8 @@ static int read_piece(struct llx_tokenizer *t, u32 id, struct pieces *p,
 		return llx_fail(err, -EINVAL, offset,
 				"token %u is of unknown type %u", id, type);
 	t->type[id] = type;
-	if (!order_of_f32(get_unaligned_le32(p->scores.elements + 4ull * id),
+	if (!t->is_bpe &&
+	    !order_of_f32(get_unaligned_le32(p->scores.elements + 4ull * id),
 			  &t->score[id]))
 		return llx_fail(err, -EINVAL, offset,
 				"token %u: its score is not a number", id);
@@ -338,12 +379,12 @@ static int read_pieces(struct llx_tokenizer *t, const struct llx_gguf *g,
 			return ret;
 	}
 	sort_user(t);
-	return 0;
+	return t->is_bpe ? llx_bpe_read(t, g, p->merges, err) : 0;
 }
 
 /*
  * A token that the file names, or else llama.cpp's default for SentencePiece
- * if it is of the right type.
+ * if it is of the right type. BPE vocabularies agree on no number.
  */
 static int special_token(const struct llx_tokenizer *t,
 			 const struct llx_gguf *g, const char *name,
@@ -360,7 +401,8 @@ static int special_token(const struct llx_tokenizer *t,
 				id, t->vocab.n_tokens);
 	if (!ret)
 		*token = id;
-	else if (ret == -ENOENT && llx_tokenizer_type(t, usual) == type)
+	else if (ret == -ENOENT && !t->is_bpe &&
+		 llx_tokenizer_type(t, usual) == type)
 		*token = usual;
 	return ret == -ENOENT ? 0 : ret;
 }
@@ -390,7 +432,8 @@ static int read_vocab(struct llx_tokenizer *t, const struct llx_gguf *g,
 		ret = special_token(t, g, KEY "unknown_token_id", 0,
 				    LLX_TOKEN_UNKNOWN, &v->unk, err);
 	if (!ret)
-		ret = read_flag(g, KEY "add_bos_token", true, &v->add_bos, err);
+		ret = read_flag(g, KEY "add_bos_token",
+				!t->is_bpe || v->add_bos, &v->add_bos, err);
 	if (!ret)
 		ret = read_flag(g, KEY "add_eos_token", false, &v->add_eos, err);
 	if (!ret)
@@ -398,13 +441,18 @@ static int read_vocab(struct llx_tokenizer *t, const struct llx_gguf *g,
 				&v->add_space_prefix, err);
 	if (ret)
 		return ret;
+	/* Some files have the key, but no byte-level vocabulary the prefix. */
+	v->add_space_prefix &= !t->is_bpe;
 	if ((v->add_bos && v->bos < 0) || (v->add_eos && v->eos < 0))
 		return llx_fail(err, -EINVAL, 0,
 				"texts are to start or end with a token that is missing");
 	return 0;
 }
 
-/* Every text must have tokens. */
+/*
+ * Every text must have tokens. A BPE vocabulary may lack bytes that its texts
+ * never had (SmolLM2: 21 of them); they are left out, as everywhere.
+ */
 static int check_fallback(const struct llx_tokenizer *t, struct llx_error *err)
 {
 	u32 n = 0;
@@ -412,6 +460,9 @@ static int check_fallback(const struct llx_tokenizer *t, struct llx_error *err)
 
 	for (i = 0; i < 256; i++)
 		n += t->byte_token[i] >= 0;
+	if (t->is_bpe)
+		return n ? 0 : llx_fail(err, -EINVAL, 0,
+					"the vocabulary has no token for any byte");
 	if (n && n < 256)
 		return llx_fail(err, -EINVAL, 0,
 				"the vocabulary has %u of 256 byte tokens", n);
@@ -425,17 +476,18 @@ int llx_tokenizer_load(struct llx_tokenizer **out, const struct llx_gguf *g,
 		       struct llx_error *err)
 {
 	struct llx_tokenizer *t;
-	struct pieces p;
+	struct pieces p = {};
 	int ret;
 
 	*out = NULL;
-	ret = open_pieces(g, &p, err);
-	if (ret)
-		return ret;
 	t = llx_alloc(sizeof(*t));
 	if (!t)
 		return llx_fail(err, -ENOMEM, 0, "no memory for a tokenizer");
-	ret = allocate(t, g, p, err);
+	ret = read_kind(t, g, err);
+	if (!ret)
+		ret = open_pieces(t, g, &p, err);
+	if (!ret)
+		ret = allocate(t, g, p, err);
 	if (!ret)
 		ret = read_pieces(t, g, &p, err);
 	if (!ret)

@@ -8,6 +8,7 @@
 
 #include "arena.h"
 #include "gguf.h"
+#include "pretokenize.h"
 #include "tokenizer.h"
 
 /*
@@ -36,21 +37,36 @@ struct llx_user_piece {
 	s32 parent;
 };
 
+/* Two tokens that become one; lower ranks go first. */
+struct llx_merge {
+	s32 left;
+	s32 right;
+	s32 token;
+	u32 rank;
+};
+
 /**
- * struct llx_tokenizer - a SentencePiece vocabulary
+ * struct llx_tokenizer - a SentencePiece or byte-level BPE vocabulary
+ * @is_bpe: which of them
  * @arena: holds all arrays
- * @text: the pieces one after another
+ * @text: the pieces one after another, as the file has them
  * @text_begin: (n_tokens + 1) where each starts in @text
- * @score: (n_tokens) order of the scores as integers: larger merges first
+ * @score: (n_tokens) order of the scores as integers: larger merges first;
+ *	SentencePiece only
  * @type: (n_tokens) enum llx_token_type
- * @byte_token: token of each byte; -1 throughout if there are none
+ * @byte_token: token of each byte; SentencePiece: -1 throughout if there are
+ *	none; BPE: -1 where it has none
  * @slots: (@slot_mask + 1) open addressing, at most half full
  * @user: (n_user) user-defined pieces
  * @piece_max: bytes of the longest piece
  * @has_unused: some tokens are of type unused
+ * @pre: how texts are cut into words; this and the rest: BPE only
+ * @whole_words: a word that is a token is taken as such
+ * @merges: (@n_merges) by left, right, rank
  */
 struct llx_tokenizer {
 	struct llx_vocab vocab;
+	bool is_bpe;
 	struct llx_arena arena;
 	char *text;
 	u32 *text_begin;
@@ -63,6 +79,10 @@ struct llx_tokenizer {
 	struct llx_user_piece *user;
 	u32 n_user;
 	bool has_unused;
+	enum llx_pretokenizer pre;
+	bool whole_words;
+	struct llx_merge *merges;
+	u32 n_merges;
 };
 
 /**
@@ -80,6 +100,10 @@ void llx_tokenizer_free(struct llx_tokenizer *t);
 /* Token of exactly this text, whatever its type; -1: none. */
 s32 llx_tokenizer_find(const struct llx_tokenizer *t, const char *text,
 		       u32 bytes);
+
+/* The same if text may become it without falling back; -1: it may not. */
+s32 llx_tokenizer_find_text(const struct llx_tokenizer *t, const char *text,
+			    u32 bytes);
 
 static inline u32 llx_tokenizer_text(const struct llx_tokenizer *t, s32 token,
 				     const char **text)

@@ -46,6 +46,17 @@ int llx_utf8_sequence(const char *text, size_t bytes)
 	return -EILSEQ;
 }
 
+u32 llx_utf8_point(const char *text, u32 length)
+{
+	static const u8 first_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	u32 point = (u8)text[0] & first_bits[length];
+	u32 i;
+
+	for (i = 1; i < length; i++)
+		point = point << 6 | ((u8)text[i] & 0x3f);
+	return point;
+}
+
 bool llx_utf8_is_valid(const char *text, size_t bytes)
 {
 	while (bytes) {

@@ -17,6 +17,9 @@
  */
 int llx_utf8_sequence(const char *text, size_t bytes);
 
+/* The code point of a character of @length bytes. Any context. */
+u32 llx_utf8_point(const char *text, u32 length);
+
 /* Is the whole text valid? Any context. */
 bool llx_utf8_is_valid(const char *text, size_t bytes);
 

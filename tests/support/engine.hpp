@@ -9,6 +9,7 @@
 extern "C" {
 #include "engine/advise.h"
 #include "engine/baseline.h"
+#include "engine/bpe.h"
 #include "engine/candidates.h"
 #include "engine/detect.h"
 #include "engine/exec.h"

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // make_tiny_model TYPE FILE: writes the tiny model (model_file.hpp) with all
-// matrices of TYPE ("F16", "Q4_K"... or "mixed").
+// matrices of TYPE ("F16", "Q4_K"... or "mixed"), or a smaller one with the
+// vocabulary TinyVocab::bpe(PRE) if TYPE is "bpe:PRE".
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #include "support/model_file.hpp"
 
 int main(int argc, char** argv) {
     using namespace llamux::test;
     if (argc != 3) {
-        std::fprintf(stderr, "usage: make_tiny_model TYPE|mixed FILE\n");
+        std::fprintf(stderr, "usage: make_tiny_model TYPE|mixed|bpe:PRE FILE\n");
         return 2;
+    }
+    const std::string what = argv[1];
+    if (what.starts_with("bpe:")) {
+        TinyModel model;
+        model.vocab = TinyVocab::bpe(what.substr(4));
+        if (model.build().write(argv[2]))
+            return 0;
+        std::perror(argv[2]);
+        return 1;
     }
     std::uint32_t type = LLX_N_TYPES;
     if (std::strcmp(argv[1], "mixed") == 0)

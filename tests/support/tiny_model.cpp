@@ -53,10 +53,18 @@ void TinyVocab::add(std::string text, float score, std::int32_t type) {
 }
 
 void TinyVocab::put(GgufWriter& writer) const {
-    writer.set("tokenizer.ggml.model", "llama");
+    writer.set("tokenizer.ggml.model", pre.empty() ? "llama" : "gpt2");
     writer.set("tokenizer.ggml.tokens", tokens);
-    writer.set("tokenizer.ggml.scores", scores);
+    if (pre.empty()) {
+        writer.set("tokenizer.ggml.scores", scores);
+    }
     writer.set("tokenizer.ggml.token_type", types);
+    if (!pre.empty()) {
+        writer.set("tokenizer.ggml.pre", pre);
+        writer.set("tokenizer.ggml.merges", merges);
+        writer.set("tokenizer.ggml.bos_token_id", std::uint32_t{3});
+        writer.set("tokenizer.ggml.eos_token_id", std::uint32_t{0});
+    }
 }
 
 TinyVocab TinyVocab::usual() {

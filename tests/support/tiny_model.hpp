@@ -13,18 +13,28 @@
 
 namespace llamux::test {
 
-// tokenizer.ggml.* of a SentencePiece vocabulary.
+// tokenizer.ggml.* of a SentencePiece vocabulary, or of a byte-level BPE one if
+// it has a pre-tokeniser; the latter has merges instead of scores.
 struct TinyVocab {
     std::vector<std::string> tokens;
     std::vector<float> scores;
     std::vector<std::int32_t> types;
+    std::vector<std::string> merges;
+    std::string pre;
 
     void add(std::string text, float score, std::int32_t type);
     void put(GgufWriter& writer) const;
 
     // unk, bos, eos, the 256 bytes, the letters and some words.
     static TinyVocab usual();
+
+    // Byte-level BPE, trained over a few texts without cutting them into words,
+    // so that a wrong cut shows; see bpe_vocab.cpp.
+    static TinyVocab bpe(const std::string& pre);
 };
+
+// GPT-2's character for a byte, in UTF-8 (encoder.py, bytes_to_unicode).
+std::string bpe_character(unsigned char byte);
 
 struct TinyModel {
     std::uint32_t n_layer = 2;

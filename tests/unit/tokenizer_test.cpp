@@ -349,8 +349,8 @@ TEST(Tokenizer, RefusesMissingOrForeignKeys) {
         expect_refused(writer, -EINVAL, std::string(key) + " is missing");
     }
     GgufWriter writer = whole;
-    writer.set("tokenizer.ggml.model", "gpt2");
-    expect_refused(writer, -ENOEXEC, "tokenizer gpt2 is not known: llama (SentencePiece) is");
+    writer.set("tokenizer.ggml.model", "bert");
+    expect_refused(writer, -ENOEXEC, "tokenizer bert is not known: llama and gpt2 are");
     writer = whole;
     writer.set("tokenizer.ggml.model", std::uint32_t{1});
     expect_refused(writer, -EINVAL, "tokenizer.ggml.model is of type u32, not string");
@@ -371,7 +371,10 @@ TEST(Tokenizer, RefusesDamagedVocabularies) {
     expect_refused(vocab, -EINVAL, "a vocabulary of 0 tokens: 1 to 524288 are accepted");
     vocab = TinyVocab::usual();
     vocab.scores.pop_back();
-    expect_refused(vocab, -EINVAL, "300 tokens, 299 scores and 300 types: they must be as many");
+    expect_refused(vocab, -EINVAL, "300 tokens and 299 scores: they must be as many");
+    vocab = TinyVocab::usual();
+    vocab.types.pop_back();
+    expect_refused(vocab, -EINVAL, "300 tokens and 299 types: they must be as many");
     vocab = TinyVocab::usual();
     vocab.scores[270] = std::nanf("");
     expect_refused(vocab, -EINVAL, "token 270: its score is not a number");

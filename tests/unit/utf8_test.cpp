@@ -89,6 +89,26 @@ TEST(Utf8, AgreesWithIconvAtTheEndsOfRanges) {
                 }
 }
 
+TEST(Utf8, GivesCodePoints) {
+    for (std::uint32_t point = 0; point < 0x110000; ++point) {
+        std::string text;
+        if (point < 0x80)
+            text = {static_cast<char>(point)};
+        else if (point < 0x800)
+            text = {static_cast<char>(0xc0 | point >> 6), static_cast<char>(0x80 | (point & 63))};
+        else if (point < 0x10000)
+            text = {static_cast<char>(0xe0 | point >> 12),
+                    static_cast<char>(0x80 | (point >> 6 & 63)),
+                    static_cast<char>(0x80 | (point & 63))};
+        else
+            text = {static_cast<char>(0xf0 | point >> 18),
+                    static_cast<char>(0x80 | (point >> 12 & 63)),
+                    static_cast<char>(0x80 | (point >> 6 & 63)),
+                    static_cast<char>(0x80 | (point & 63))};
+        ASSERT_EQ(llx_utf8_point(text.data(), static_cast<u32>(text.size())), point);
+    }
+}
+
 TEST(Utf8, WholeTexts) {
     EXPECT_TRUE(llx_utf8_is_valid("", 0));
     EXPECT_TRUE(llx_utf8_is_valid("a\0b", 3));
