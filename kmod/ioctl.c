@@ -91,7 +91,7 @@ static int ioctl_version(struct llx_session *session, void __user *user)
 	return copy_out(user, &version, sizeof(version));
 }
 
-static int load_from_fd(int fd, struct llx_error *error)
+static int load_from_fd(int fd, u32 chat_template, struct llx_error *error)
 {
 	struct file *file = fget(fd);
 	int status = -EBADF;
@@ -99,7 +99,7 @@ static int load_from_fd(int fd, struct llx_error *error)
 	if (!file)
 		return status;
 	if (file->f_mode & FMODE_READ)
-		status = llx_model_file_load(file, error);
+		status = llx_model_file_load(file, chat_template, error);
 	fput(file);
 	return status;
 }
@@ -115,9 +115,9 @@ static int ioctl_load(struct llx_session *session, void __user *user)
 	status = copy_in(&load, sizeof(load), user);
 	if (status)
 		return status;
-	if (load.flags || load.reserved)
+	if (load.flags || load.chat_template >= LLAMUX_N_TEMPLATES)
 		return -EINVAL;
-	status = load_from_fd(load.fd, &error);
+	status = load_from_fd(load.fd, load.chat_template, &error);
 	memset(load.error, 0, sizeof(load.error));
 	strscpy(load.error, error.text, sizeof(load.error));
 	if (copy_out(user, &load, sizeof(load)))

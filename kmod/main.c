@@ -20,6 +20,10 @@ static char *model;
 module_param(model, charp, 0444);
 MODULE_PARM_DESC(model, "GGUF file to load at insertion (default: none)");
 
+static char *chat_template;
+module_param(chat_template, charp, 0444);
+MODULE_PARM_DESC(chat_template, "how its prompts are written: plain, zephyr, chatml, llama-2, llama-3 (default: as the file says)");
+
 static uint threads;
 module_param(threads, uint, 0444);
 MODULE_PARM_DESC(threads, "inference threads (default: one per online CPU)");
@@ -60,7 +64,7 @@ static int __init llamux_init(void)
 	if (err)
 		return err;
 	if (model)
-		err = llx_model_file_load_path(model);
+		err = llx_model_file_load_path(model, chat_template);
 	if (err)
 		goto err_model;
 	err = llx_proc_init();

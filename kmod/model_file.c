@@ -67,8 +67,31 @@ static int read_exactly(void *ctx, u64 offset, void *buf, size_t bytes)
 	return 0;
 }
 
-static int load_model(struct file *file, struct llx_model **model,
-		      struct llx_error *err)
+static const enum llx_prompt_format formats[LLAMUX_N_TEMPLATES] = {
+	[LLAMUX_TEMPLATE_BY_FILE] = LLX_PROMPT_BY_FILE,
+	[LLAMUX_TEMPLATE_PLAIN] = LLX_PROMPT_PLAIN,
+	[LLAMUX_TEMPLATE_ZEPHYR] = LLX_PROMPT_ZEPHYR,
+	[LLAMUX_TEMPLATE_CHATML] = LLX_PROMPT_CHATML,
+	[LLAMUX_TEMPLATE_LLAMA2] = LLX_PROMPT_LLAMA2,
+	[LLAMUX_TEMPLATE_LLAMA3] = LLX_PROMPT_LLAMA3,
+};
+
+/* LLAMUX_N_TEMPLATES: there is none of that name. */
+static u32 find_chat_template(const char *name)
+{
+	u32 i = LLAMUX_TEMPLATE_BY_FILE;
+
+	if (!name)
+		return i;
+	do {
+		i++;
+	} while (i < LLAMUX_N_TEMPLATES &&
+		 strcmp(name, llx_prompt_format_names[formats[i]]));
+	return i;
+}
+
+static int load_model(struct file *file, u32 chat_template,
+		      struct llx_model **model, struct llx_error *err)
 {
 	struct llx_reader reader = {
 		.ctx = file,
@@ -84,7 +107,8 @@ static int load_model(struct file *file, struct llx_model **model,
 		return llx_fail(err, -ETXTBSY, 0,
 				"the file is open for writing");
 	status = llx_model_load(model, &reader, llx_cpu_kernels(),
-				&llx_worker_exec_caller, n_ctx_max, err);
+				&llx_worker_exec_caller, n_ctx_max,
+				formats[chat_template], err);
 	allow_write_access(file);
 	if (status)
 		llx_fail(err, status, 0, "reading failed with error %d",
@@ -133,7 +157,8 @@ static void remember_error(const struct llx_error *err)
 	mutex_unlock(&error_lock);
 }
 
-int llx_model_file_load(struct file *file, struct llx_error *err)
+int llx_model_file_load(struct file *file, u32 chat_template,
+			struct llx_error *err)
 {
 	struct llx_loaded *loaded;
 	u64 begin_ns = ktime_get_ns();
@@ -145,7 +170,7 @@ int llx_model_file_load(struct file *file, struct llx_error *err)
 	if (!loaded)
 		status = llx_fail(err, -ENOMEM, 0, "no memory");
 	else
-		status = load_model(file, &loaded->model, err);
+		status = load_model(file, chat_template, &loaded->model, err);
 	remember_error(err);
 	if (status) {
 		kfree(loaded);
@@ -160,19 +185,25 @@ out:
 	return status;
 }
 
-int llx_model_file_load_path(const char *path)
+int llx_model_file_load_path(const char *path, const char *chat_template)
 {
+	u32 template = find_chat_template(chat_template);
 	struct llx_error err = {};
 	struct file *file;
 	int status;
 
+	if (template == LLAMUX_N_TEMPLATES) {
+		pr_err("chat_template %s is not known: plain, zephyr, chatml, llama-2 and llama-3 are\n",
+		       chat_template);
+		return -EINVAL;
+	}
 	file = filp_open(path, O_RDONLY | O_LARGEFILE, 0);
 	if (IS_ERR(file)) {
 		pr_err("cannot open the model file: error %ld\n",
 		       -PTR_ERR(file));
 		return PTR_ERR(file);
 	}
-	status = llx_model_file_load(file, &err);
+	status = llx_model_file_load(file, template, &err);
 	if (status)
 		pr_err("model refused: %s\n", err.text);
 	filp_close(file, NULL);
@@ -215,12 +246,6 @@ bool llx_model_file_loading(void)
 	return mutex_is_locked(&load_lock);
 }
 
-static const char *const format_names[LLX_N_PROMPT_FORMATS] = {
-	[LLX_PROMPT_PLAIN] = "plain",
-	[LLX_PROMPT_PILOT] = "pilot",
-	[LLX_PROMPT_ZEPHYR] = "zephyr",
-};
-
 void llx_model_file_info(const struct llx_loaded *loaded,
 			 struct llamux_model_info *info)
 {
@@ -244,7 +269,7 @@ void llx_model_file_info(const struct llx_loaded *loaded,
 	strscpy(info->quantisation, model->quantisation,
 		sizeof(info->quantisation));
 	strscpy(info->isa, model->kernels->name, sizeof(info->isa));
-	strscpy(info->format, format_names[model->prompt_format],
+	strscpy(info->format, llx_prompt_format_names[model->prompt_format],
 		sizeof(info->format));
 }
 

@@ -36,6 +36,7 @@ void llx_model_file_init(u32 n_ctx_max);
 /**
  * llx_model_file_load() - read a GGUF file and make it the model in use
  * @file: opened for reading, a regular file
+ * @chat_template: enum llamux_chat_template
  * @err: zeroed; says what is wrong
  *
  * Context: process, sleeps; a fatal signal interrupts.
@@ -43,10 +44,14 @@ void llx_model_file_init(u32 n_ctx_max);
  * another load is under way; -EINTR; -EINVAL, -ENOEXEC, -ENOMEM, -ETXTBSY...
  * with @err filled.
  */
-int llx_model_file_load(struct file *file, struct llx_error *err);
+int llx_model_file_load(struct file *file, u32 chat_template,
+			struct llx_error *err);
 
-/* The same for a path; logs what is wrong. */
-int llx_model_file_load_path(const char *path);
+/*
+ * The same for a path, and a template's name ("chatml") or NULL; logs what is
+ * wrong.
+ */
+int llx_model_file_load_path(const char *path, const char *chat_template);
 
 /* A reference to the model in use, or NULL. Any context. */
 struct llx_loaded *llx_model_get(void);

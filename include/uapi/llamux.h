@@ -55,6 +55,17 @@ struct llamux_version {
 
 /* ---- model ------------------------------------------------------------- */
 
+/* How a model's prompts are written. */
+enum llamux_chat_template {
+	LLAMUX_TEMPLATE_BY_FILE, /* as tokenizer.chat_template says */
+	LLAMUX_TEMPLATE_PLAIN,	 /* no turns: the text alone */
+	LLAMUX_TEMPLATE_ZEPHYR,
+	LLAMUX_TEMPLATE_CHATML,
+	LLAMUX_TEMPLATE_LLAMA2,
+	LLAMUX_TEMPLATE_LLAMA3,
+	LLAMUX_N_TEMPLATES,
+};
+
 /*
  * Loads a GGUF file from @fd (opened for reading) and makes it the model of
  * all sessions opened or prompted from then on; requests under way finish on
@@ -67,7 +78,7 @@ struct llamux_load {
 	__u32 size;
 	__s32 fd;
 	__u32 flags; /* 0 */
-	__u32 reserved;
+	__u32 chat_template; /* enum llamux_chat_template; others: -EINVAL */
 	char error[LLAMUX_ERROR_MAX]; /* out: empty on success */
 };
 

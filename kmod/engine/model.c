@@ -9,6 +9,7 @@
 #include "gguf.h"
 #include "hparams.h"
 #include "model.h"
+#include "prompt.h"
 #include "tokenizer_load.h"
 
 /* Grows geometrically from here, so a small file costs little. */
@@ -92,12 +93,87 @@ static int read_metadata(struct loader *l)
 	}
 }
 
-/* general.name, and how prompts are written. */
-static int read_description(struct loader *l)
+const char *const llx_prompt_format_names[LLX_N_PROMPT_FORMATS] = {
+	[LLX_PROMPT_PLAIN] = "plain",	[LLX_PROMPT_PILOT] = "pilot",
+	[LLX_PROMPT_ZEPHYR] = "zephyr", [LLX_PROMPT_CHATML] = "chatml",
+	[LLX_PROMPT_LLAMA2] = "llama-2", [LLX_PROMPT_LLAMA3] = "llama-3",
+};
+
+/*
+ * What tells the templates apart, as in llama.cpp (llama-chat.cpp): both marks,
+ * without the third. Phi 3 has the roles of zephyr but ends turns differently.
+ */
+static const struct {
+	enum llx_prompt_format format;
+	const char *marks[2];
+	const char *without;
+} chat_templates[] = {
+	{ LLX_PROMPT_CHATML, { "<|im_start|>", "<|im_end|>" }, NULL },
+	{ LLX_PROMPT_LLAMA3, { "<|start_header_id|>", "<|eot_id|>" }, NULL },
+	{ LLX_PROMPT_LLAMA2, { "[INST]", "<<SYS>>" }, NULL },
+	{ LLX_PROMPT_ZEPHYR, { "<|user|>", "<|assistant|>" }, "<|end|>" },
+};
+
+static int find_chat_template(struct loader *l)
+{
+	static const char key[] = "tokenizer.chat_template";
+	struct llx_gguf_text text = { "", 0 };
+	u32 i;
+	int ret;
+
+	ret = llx_gguf_read_string(&l->gguf, key, &text, l->err);
+	if ((ret && ret != -ENOENT) || !text.bytes)
+		return ret == -ENOENT ? 0 : ret;
+	for (i = 0; i < ARRAY_SIZE(chat_templates); i++) {
+		if (!llx_gguf_text_has(text, chat_templates[i].marks[0]) ||
+		    !llx_gguf_text_has(text, chat_templates[i].marks[1]) ||
+		    (chat_templates[i].without &&
+		     llx_gguf_text_has(text, chat_templates[i].without)))
+			continue;
+		l->model->prompt_format = chat_templates[i].format;
+		return 0;
+	}
+	return llx_fail(l->err, -ENOEXEC, llx_gguf_find_key(&l->gguf, key)->value,
+			"%s is not known: choose plain, zephyr, chatml, llama-2 or llama-3 when loading",
+			key);
+}
+
+static int find_prompt_format(struct loader *l, enum llx_prompt_format chosen)
+{
+	static const char key[] = "llamux.prompt_format";
+	struct llx_gguf_text format;
+	char shown[LLX_GGUF_SHOWN];
+	int ret;
+
+	ret = llx_gguf_read_string(&l->gguf, key, &format, l->err);
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!ret && !llx_gguf_text_is(format, "pilot"))
+		return llx_fail(l->err, -ENOEXEC, 0, "%s %s is not known: pilot is",
+				key, llx_gguf_show(format, shown));
+	if (chosen == LLX_PROMPT_BY_FILE && ret)
+		return find_chat_template(l);
+	l->model->prompt_format =
+		chosen == LLX_PROMPT_BY_FILE ? LLX_PROMPT_PILOT : chosen;
+	return 0;
+}
+
+static int check_prompt_tokens(struct loader *l)
+{
+	enum llx_prompt_format format = l->model->prompt_format;
+	const char *missing =
+		llx_prompt_missing_token(format, l->model->tokenizer);
+
+	if (!missing)
+		return 0;
+	return llx_fail(l->err, -ENOEXEC, 0,
+			"prompts in the format %s need the control token %s: choose another when loading",
+			llx_prompt_format_names[format], missing);
+}
+
+static int read_name(struct loader *l)
 {
 	struct llx_gguf_text name = { "unnamed", 7 };
-	struct llx_gguf_text format;
-	struct llx_gguf_text template = { "", 0 };
 	char shown[LLX_GGUF_SHOWN];
 	int ret;
 
@@ -106,25 +182,6 @@ static int read_description(struct loader *l)
 		return ret;
 	scnprintf(l->model->name, sizeof(l->model->name), "%s",
 		  llx_gguf_show(name, shown));
-
-	ret = llx_gguf_read_string(&l->gguf, "llamux.prompt_format", &format, l->err);
-	if (!ret) {
-		if (!llx_gguf_text_is(format, "pilot"))
-			return llx_fail(l->err, -ENOEXEC, 0,
-					"llamux.prompt_format %s is not known: pilot is",
-					llx_gguf_show(format, shown));
-		l->model->prompt_format = LLX_PROMPT_PILOT;
-		return 0;
-	}
-	if (ret != -ENOENT)
-		return ret;
-	ret = llx_gguf_read_string(&l->gguf, "tokenizer.chat_template", &template,
-				   l->err);
-	if (ret && ret != -ENOENT)
-		return ret;
-	if (llx_gguf_text_has(template, "<|user|>") &&
-	    llx_gguf_text_has(template, "<|assistant|>"))
-		l->model->prompt_format = LLX_PROMPT_ZEPHYR;
 	return 0;
 }
 
@@ -425,7 +482,7 @@ static int load_weights(struct loader *l)
 				     fill_rope_table, l);
 }
 
-static int load(struct loader *l, u32 n_ctx_max)
+static int load(struct loader *l, u32 n_ctx_max, enum llx_prompt_format format)
 {
 	struct llx_model *model = l->model;
 	int ret;
@@ -435,9 +492,13 @@ static int load(struct loader *l, u32 n_ctx_max)
 		ret = llx_hparams_read(&model->hparams, &l->gguf, l->exec,
 				       n_ctx_max, l->err);
 	if (!ret)
-		ret = read_description(l);
+		ret = read_name(l);
 	if (!ret)
 		ret = llx_tokenizer_load(&model->tokenizer, &l->gguf, l->err);
+	if (!ret)
+		ret = find_prompt_format(l, format);
+	if (!ret)
+		ret = check_prompt_tokens(l);
 	if (ret)
 		return ret;
 	model->hparams.n_vocab =
@@ -450,7 +511,8 @@ static int load(struct loader *l, u32 n_ctx_max)
 
 int llx_model_load(struct llx_model **out, const struct llx_reader *reader,
 		   const struct llx_kernels *kernels, struct llx_exec *exec,
-		   u32 n_ctx_max, struct llx_error *err)
+		   u32 n_ctx_max, enum llx_prompt_format format,
+		   struct llx_error *err)
 {
 	struct loader *l;
 	int ret = -ENOMEM;
@@ -466,7 +528,7 @@ int llx_model_load(struct llx_model **out, const struct llx_reader *reader,
 	if (l->model) {
 		l->model->kernels = kernels;
 		l->model->file_bytes = reader->size;
-		ret = load(l, n_ctx_max);
+		ret = load(l, n_ctx_max, format);
 	} else {
 		llx_fail(err, -ENOMEM, 0, "no memory for a model");
 	}

@@ -74,8 +74,15 @@ enum llx_prompt_format {
 	LLX_PROMPT_PLAIN,  /* no template known: text only */
 	LLX_PROMPT_PILOT,  /* llamux.prompt_format = "pilot" */
 	LLX_PROMPT_ZEPHYR, /* TinyLlama-Chat */
+	LLX_PROMPT_CHATML, /* SmolLM2-Instruct, Qwen */
+	LLX_PROMPT_LLAMA2, /* Llama-2-Chat */
+	LLX_PROMPT_LLAMA3, /* Llama-3-Instruct */
 	LLX_N_PROMPT_FORMATS,
+	LLX_PROMPT_BY_FILE, /* for llx_model_load(): what the file says */
 };
+
+/* "plain", "chatml"... */
+extern const char *const llx_prompt_format_names[LLX_N_PROMPT_FORMATS];
 
 struct llx_model {
 	struct llx_hparams hparams;
@@ -104,15 +111,19 @@ struct llx_model {
  * @exec: runs what needs the FPU (the RoPE table, checks of floats). Packing
  *	moves bits only: the caller's thread does it, outside FPU sections
  * @n_ctx_max: upper bound on the context, 0 for the file's own
+ * @format: how prompts are written; LLX_PROMPT_BY_FILE: as llamux.prompt_format
+ *	or else tokenizer.chat_template say, where a template that is not known
+ *	is an error
  * @err: zeroed by the caller; says what is wrong
  *
  * May sleep. Return: 0; -ENOEXEC not a GGUF file or a version, architecture,
- * type or tokenizer that is not known; -EINVAL damaged; -ENOMEM; -EINTR; what
+ * type, tokenizer or chat template that is not known; -EINVAL damaged; -ENOMEM; -EINTR; what
  * the reader returned.
  */
 int llx_model_load(struct llx_model **model, const struct llx_reader *reader,
 		   const struct llx_kernels *kernels, struct llx_exec *exec,
-		   u32 n_ctx_max, struct llx_error *err);
+		   u32 n_ctx_max, enum llx_prompt_format format,
+		   struct llx_error *err);
 
 void llx_model_free(struct llx_model *model);
 

@@ -78,11 +78,27 @@ static void say_control(struct llx_prompt *p, const char *token)
 	append(p, LLX_SEGMENT_CONTROL, token, strlen(token));
 }
 
+/* Does a marker of the format start here? A space after its first byte ends it. */
+static bool starts_marker(enum llx_prompt_format format, const char *text, u32 bytes)
+{
+	static const char *const llama2[] = { "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>" };
+	u32 i;
+
+	if (bytes > 1 && text[0] == '<' && text[1] == '|')
+		return true;
+	for (i = 0; format == LLX_PROMPT_LLAMA2 && i < ARRAY_SIZE(llama2); i++) {
+		if (bytes >= strlen(llama2[i]) && !memcmp(text, llama2[i], strlen(llama2[i])))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Untrusted bytes. A line of its own or a role marker could pass for ours, so
  * neither gets through.
  */
-static void say_user(struct llx_prompt *p, const char *text, u32 bytes, bool lines)
+static void say_user(struct llx_prompt *p, enum llx_prompt_format format,
+		     const char *text, u32 bytes, bool lines)
 {
 	u32 i;
 
@@ -92,7 +108,7 @@ static void say_user(struct llx_prompt *p, const char *text, u32 bytes, bool lin
 
 		append(p, LLX_SEGMENT_USER,
 		       (c < ' ' && !kept) || c == 0x7f ? " " : &text[i], 1);
-		if (c == '<' && i + 1 < bytes && text[i + 1] == '|')
+		if (starts_marker(format, text + i, bytes - i))
 			append(p, LLX_SEGMENT_USER, " ", 1);
 	}
 }
@@ -235,49 +251,139 @@ static const struct {
 	  " raise the free page reserve" },
 };
 
-static void open_turn(struct llx_prompt *p, enum llx_prompt_format format,
-		      const char *role)
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+
+static const char *const role_names[] = { "system", "user", "assistant" };
+
+/* How the turns of a chat are written; the tokens are control tokens. */
+static const struct {
+	const char *between; /* two turns */
+	const char *open_token;
+	const char *open;
+	const char *role_token; /* after the role's name */
+	const char *role_end;
+	const char *close_token;
+} turns[LLX_N_PROMPT_FORMATS] = {
+	[LLX_PROMPT_ZEPHYR] = { "\n", "", "<|", "", "|>\n", "</s>" },
+	[LLX_PROMPT_CHATML] = { "\n", "<|im_start|>", "", "", "\n", "<|im_end|>" },
+	[LLX_PROMPT_LLAMA2] = { .close_token = "</s>" }, /* see below */
+	[LLX_PROMPT_LLAMA3] = { "", "<|start_header_id|>", "", "<|end_header_id|>", "\n\n",
+				"<|eot_id|>" },
+};
+
+const char *llx_prompt_end_token(enum llx_prompt_format format)
 {
-	if (format != LLX_PROMPT_ZEPHYR)
-		return;
-	if (p->n_segments)
-		say(p, "\n");
-	say(p, "<|");
-	say(p, role);
-	say(p, "|>\n");
+	return turns[format].close_token;
 }
 
-static void close_turn(struct llx_prompt *p, enum llx_prompt_format format)
+const char *llx_prompt_missing_token(enum llx_prompt_format format,
+				     const struct llx_tokenizer *tokenizer)
 {
-	if (format == LLX_PROMPT_ZEPHYR)
+	const char *const needed[] = {
+		turns[format].open_token,
+		turns[format].role_token,
+		turns[format].close_token,
+		format == LLX_PROMPT_LLAMA2 ? "<s>" : NULL,
+	};
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (needed[i] && needed[i][0] &&
+		    llx_tokenizer_control(tokenizer, needed[i]) < 0)
+			return needed[i];
+	}
+	return NULL;
+}
+
+/* Llama 2 has no roles: the system's text is part of the user's first turn. */
+static void open_llama2(struct llx_prompt *p, enum role role)
+{
+	bool begins = !p->n_segments ||
+		      p->segments[p->n_segments - 1].kind == LLX_SEGMENT_CONTROL;
+
+	if (role == ROLE_ASSISTANT)
+		return;
+	if (begins)
+		say(p, "[INST]");
+	if (role == ROLE_SYSTEM)
+		say(p, " <<SYS>>\n");
+	else if (begins)
+		say(p, " ");
+}
+
+static void close_llama2(struct llx_prompt *p, enum role role)
+{
+	switch (role) {
+	case ROLE_SYSTEM:
+		say(p, "\n<</SYS>>\n\n");
+		break;
+	case ROLE_USER:
+		say(p, " [/INST]");
+		break;
+	case ROLE_ASSISTANT:
+		say(p, " ");
 		say_control(p, "</s>");
+		say_control(p, "<s>");
+		break;
+	}
+}
+
+static void open_turn(struct llx_prompt *p, enum llx_prompt_format format, enum role role)
+{
+	if (format == LLX_PROMPT_LLAMA2)
+		open_llama2(p, role);
+	if (!turns[format].open_token)
+		return;
+	if (p->n_segments)
+		say(p, turns[format].between);
+	say_control(p, turns[format].open_token);
+	say(p, turns[format].open);
+	say(p, role_names[role]);
+	say_control(p, turns[format].role_token);
+	say(p, turns[format].role_end);
+}
+
+static void close_turn(struct llx_prompt *p, enum llx_prompt_format format, enum role role)
+{
+	if (format == LLX_PROMPT_LLAMA2)
+		close_llama2(p, role);
+	else if (turns[format].close_token)
+		say_control(p, turns[format].close_token);
 	else
 		say(p, "\n ");
+}
+
+/* An answer's beginning; Llama 2 has a space before what the assistant says. */
+static void say_answer(struct llx_prompt *p, enum llx_prompt_format format,
+		       const char *text)
+{
+	open_turn(p, format, ROLE_ASSISTANT);
+	if (format == LLX_PROMPT_LLAMA2)
+		say(p, " ");
+	say(p, text);
 }
 
 static void say_shots(struct llx_prompt *p, enum llx_prompt_format format)
 {
 	u32 i;
 
-	open_turn(p, format, "system");
+	open_turn(p, format, ROLE_SYSTEM);
 	say(p, ROLE ADVISE_TASK);
-	close_turn(p, format);
+	close_turn(p, format, ROLE_SYSTEM);
 	for (i = 0; i < ARRAY_SIZE(shots); i++) {
-		open_turn(p, format, "user");
+		open_turn(p, format, ROLE_USER);
 		say(p, shots[i].facts);
-		close_turn(p, format);
-		open_turn(p, format, "assistant");
-		say(p, BEST);
+		close_turn(p, format, ROLE_USER);
+		say_answer(p, format, BEST);
 		say(p, shots[i].answer);
-		close_turn(p, format);
+		close_turn(p, format, ROLE_ASSISTANT);
 	}
 }
 
 static void say_best(struct llx_prompt *p, enum llx_prompt_format format)
 {
-	close_turn(p, format);
-	open_turn(p, format, "assistant");
-	say(p, BEST);
+	close_turn(p, format, ROLE_USER);
+	say_answer(p, format, BEST);
 }
 
 int llx_prompt_advise(struct llx_prompt *prompt, enum llx_prompt_format format,
@@ -289,7 +395,7 @@ int llx_prompt_advise(struct llx_prompt *prompt, enum llx_prompt_format format,
 
 	if (format != LLX_PROMPT_PILOT)
 		say_shots(prompt, format);
-	open_turn(prompt, format, "user");
+	open_turn(prompt, format, ROLE_USER);
 	say_scene(prompt, &sc);
 	say_best(prompt, format);
 	return prompt->error;
@@ -299,7 +405,7 @@ int llx_prompt_neutral(struct llx_prompt *prompt, enum llx_prompt_format format)
 {
 	if (format != LLX_PROMPT_PILOT)
 		say_shots(prompt, format);
-	open_turn(prompt, format, "user");
+	open_turn(prompt, format, ROLE_USER);
 	say(prompt, "machine: unknown");
 	say_best(prompt, format);
 	return prompt->error;
@@ -319,11 +425,11 @@ int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 	if (bytes > LLX_QUESTION_MAX)
 		return -E2BIG;
 	if (format != LLX_PROMPT_PILOT) {
-		open_turn(prompt, format, "system");
+		open_turn(prompt, format, ROLE_SYSTEM);
 		say(prompt, ROLE ASK_TASK);
-		close_turn(prompt, format);
+		close_turn(prompt, format, ROLE_SYSTEM);
 	}
-	open_turn(prompt, format, "user");
+	open_turn(prompt, format, ROLE_USER);
 	say_scene(prompt, &sc);
 	say(prompt, "\n suggested: ");
 	if (chosen)
@@ -333,10 +439,9 @@ int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 		say(prompt, "no change");
 	say(prompt, "\n question:");
 	append(prompt, LLX_SEGMENT_USER, " ", 1);
-	say_user(prompt, question, bytes, false);
-	close_turn(prompt, format);
-	open_turn(prompt, format, "assistant");
-	say(prompt, "answer:");
+	say_user(prompt, format, question, bytes, false);
+	close_turn(prompt, format, ROLE_USER);
+	say_answer(prompt, format, "answer:");
 	return prompt->error;
 }
 
@@ -349,20 +454,20 @@ int llx_prompt_chat(struct llx_prompt *prompt, enum llx_prompt_format format,
 	case LLX_PROMPT_PILOT:
 		say(prompt, "user:");
 		append(prompt, LLX_SEGMENT_USER, " ", 1);
-		say_user(prompt, text, bytes, false);
+		say_user(prompt, format, text, bytes, false);
 		say(prompt, "\n answer:");
 		break;
-	case LLX_PROMPT_ZEPHYR:
-		open_turn(prompt, format, "system");
-		say(prompt, ROLE " You run inside its kernel. Answer briefly.");
-		close_turn(prompt, format);
-		open_turn(prompt, format, "user");
-		say_user(prompt, text, bytes, true);
-		close_turn(prompt, format);
-		open_turn(prompt, format, "assistant");
+	case LLX_PROMPT_PLAIN:
+		say_user(prompt, format, text, bytes, true);
 		break;
 	default:
-		say_user(prompt, text, bytes, true);
+		open_turn(prompt, format, ROLE_SYSTEM);
+		say(prompt, ROLE " You run inside its kernel. Answer briefly.");
+		close_turn(prompt, format, ROLE_SYSTEM);
+		open_turn(prompt, format, ROLE_USER);
+		say_user(prompt, format, text, bytes, true);
+		close_turn(prompt, format, ROLE_USER);
+		open_turn(prompt, format, ROLE_ASSISTANT);
 		break;
 	}
 	return prompt->error;

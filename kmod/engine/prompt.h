@@ -16,7 +16,8 @@
 #include "port.h"
 #include "tokenizer.h"
 
-#define LLX_PROMPT_SEGMENTS 16u
+/* Llama 3's advise prompt has 31. */
+#define LLX_PROMPT_SEGMENTS 40u
 /* Enough for every prompt but a chat's, which adds the user's own bytes. */
 #define LLX_PROMPT_TEXT 6144u
 /* Bytes of a question; more are refused. */
@@ -73,8 +74,8 @@ int llx_prompt_neutral(struct llx_prompt *prompt,
 /**
  * llx_prompt_ask - a question about the machine
  * @chosen: the suggestion, or NULL; its phrase is the only thing used
- * @question: (@bytes), untrusted. Control characters become spaces, "<|"
- *	becomes "< |"
+ * @question: (@bytes), untrusted. Control characters become spaces, markers of
+ *	turns are broken by a space ("<|" becomes "< |")
  *
  * The model answers in connecting words and group letters; whoever shows the
  * answer puts names and numbers in. Any context. Return: 0; -EINVAL empty
@@ -90,7 +91,7 @@ int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 /**
  * llx_prompt_chat - the user's turn in the format's chat template
  * @text: (@bytes), untrusted; control characters but newline and tab become
- *	spaces, "<|" becomes "< |"
+ *	spaces, markers of turns are broken by a space ("<|" becomes "< |")
  *
  * The prompt's buffer should have 2 * @bytes + 256. Any context. Return: 0;
  * -EINVAL @bytes is 0; -E2BIG.
@@ -112,9 +113,16 @@ int llx_prompt_encode(const struct llx_prompt *prompt,
 		      const struct llx_tokenizer *tokenizer, s32 *tokens,
 		      u32 max, u32 *n_tokens);
 
+/* The control token that ends a turn, or NULL. Any context. */
+const char *llx_prompt_end_token(enum llx_prompt_format format);
+
+/* A control token of the format that the vocabulary lacks, or NULL. */
+const char *llx_prompt_missing_token(enum llx_prompt_format format,
+				     const struct llx_tokenizer *tokenizer);
+
 /*
- * Does an answer end before this token? End of text always; for the pilot also
- * the newline byte token. Any context.
+ * Does an answer end before this token? End of text and of a turn always; for
+ * the pilot also the newline byte token. Any context.
  */
 bool llx_prompt_is_end(enum llx_prompt_format format,
 		       const struct llx_tokenizer *tokenizer, s32 token);

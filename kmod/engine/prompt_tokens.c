@@ -5,11 +5,14 @@
  */
 #include "prompt.h"
 
+/* "<|start_header_id|>" */
+#define CONTROL_MAX 24
+
 static int encode_segment(const struct llx_prompt *p, const struct llx_segment *segment,
 			  bool start, const struct llx_tokenizer *tokenizer,
 			  s32 *tokens, u32 max, u32 *n_tokens)
 {
-	char name[16];
+	char name[CONTROL_MAX];
 	s32 id;
 
 	if (segment->kind != LLX_SEGMENT_CONTROL)
@@ -62,9 +65,11 @@ int llx_prompt_encode(const struct llx_prompt *prompt,
 bool llx_prompt_is_end(enum llx_prompt_format format,
 		       const struct llx_tokenizer *tokenizer, s32 token)
 {
+	const char *end = llx_prompt_end_token(format);
 	char byte;
 
-	if (token == llx_tokenizer_vocab(tokenizer)->eos)
+	if (token == llx_tokenizer_vocab(tokenizer)->eos ||
+	    (end && token == llx_tokenizer_control(tokenizer, end)))
 		return true;
 	return format == LLX_PROMPT_PILOT &&
 	       llx_tokenizer_piece(tokenizer, token, &byte, 1) == 1 && byte == '\n';

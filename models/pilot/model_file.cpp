@@ -33,7 +33,8 @@ bool ModelFile::open(const std::string& path, u32 n_ctx) {
     const llx_reader reader{file.get(), static_cast<u64>(std::ftell(file.get())), read};
     llx_error error{};
     const auto* kernels = llx_kernels_select(test::cpu_features(), nullptr);
-    if (llx_model_load(&model_, &reader, kernels, &llx_exec_inline, n_ctx, &error) != 0) {
+    if (llx_model_load(&model_, &reader, kernels, &llx_exec_inline, n_ctx, LLX_PROMPT_BY_FILE,
+                       &error) != 0) {
         std::fprintf(stderr, "%s: %s (offset %llu)\n", path.c_str(), error.text, error.offset);
         return false;
     }

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     llx_model* model = nullptr;
     llx_error error = {};
     const int code = llx_model_load(&model, &reader, llx_kernels_select(0, "generic"),
-                                    &llx_exec_inline, kContext, &error);
+                                    &llx_exec_inline, kContext, LLX_PROMPT_BY_FILE, &error);
     FUZZ_CHECK((code == 0) == (model != nullptr));
     if (code != 0) {
         FUZZ_CHECK(code == -EINVAL || code == -ENOEXEC || code == -ENOMEM);

@@ -23,7 +23,8 @@ LoadedModel load(const llx_reader& reader, const llx_kernels* kernels, std::uint
                  std::string& error) {
     llx_model* model = nullptr;
     llx_error why{};
-    const int code = llx_model_load(&model, &reader, kernels, &llx_exec_inline, n_ctx_max, &why);
+    const int code = llx_model_load(&model, &reader, kernels, &llx_exec_inline, n_ctx_max,
+                                    LLX_PROMPT_BY_FILE, &why);
     if (code != 0)
         error = why.text[0] != 0 ? why.text : std::strerror(-code);
     return LoadedModel(model);

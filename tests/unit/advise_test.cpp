@@ -33,7 +33,7 @@ class Tiny {
         const llx_reader reader{this, bytes_.size(), read};
         llx_error error{};
         EXPECT_EQ(llx_model_load(&model_, &reader, llx_kernels_select(0, "generic"), exec_.get(), 0,
-                                 &error),
+                                 LLX_PROMPT_BY_FILE, &error),
                   0)
             << error.text;
         EXPECT_EQ(llx_context_init(&context, model_, exec_.get(), n_ctx), 0);

@@ -69,7 +69,7 @@ Loaded load(File& file, std::uint32_t n_ctx_max = 0, llx_exec* exec = &llx_exec_
     llx_model* model = nullptr;
     const llx_reader reader = {&file, file.size, File::read};
     loaded.code = llx_model_load(&model, &reader, llx_kernels_select(0, "generic"), exec, n_ctx_max,
-                                 &loaded.error);
+                                 LLX_PROMPT_BY_FILE, &loaded.error);
     loaded.model.reset(model);
     EXPECT_EQ(loaded.code == 0, model != nullptr);
     EXPECT_EQ(loaded.error.code, loaded.code);
@@ -321,7 +321,7 @@ TEST(ModelLoad, FillsTheRopeTable) {
 
 TEST(ModelLoad, FindsThePromptFormat) {
     GgufWriter writer = TinyModel().build();
-    writer.set("tokenizer.chat_template", "{{ '<|user|>' }} only");
+    writer.set("tokenizer.chat_template", "");
     EXPECT_EQ(load(writer).model->prompt_format, LLX_PROMPT_PLAIN);
     writer.set("tokenizer.chat_template", "{{ '<|user|>\n' }}{{ '<|assistant|>' }}");
     EXPECT_EQ(load(writer).model->prompt_format, LLX_PROMPT_ZEPHYR);

@@ -103,9 +103,10 @@ class LlamaCpp:
         self.vocab = lib.llama_model_get_vocab(self.model)
 
     def encode(self, text, special=False):
-        ids = (ctypes.c_int32 * (len(text) + 1))()
+        """With bos and control tokens if @special."""
+        ids = (ctypes.c_int32 * (len(text) + 2))()
         n = self.lib.llama_tokenize(self.vocab, text, len(text), ctypes.addressof(ids), len(ids),
-                                    False, special)
+                                    special, special)
         return list(ids[:n])
 
 
@@ -229,4 +230,5 @@ def main():
         record(lib, {"smollm": (LlamaCpp(lib, path), Reference(path, "smollm"))}, output, version)
 
 
-main()
+if __name__ == "__main__":
+    main()

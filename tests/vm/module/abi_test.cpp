@@ -124,7 +124,8 @@ TEST(ModuleAbi, FlagsAndReservedFieldsMustBeZero) {
         return device.call(number, &request) == EINVAL;
     };
     EXPECT_TRUE(refuses(LLAMUX_IOC_LOAD, llamux_load{.fd = 0, .flags = 1}));
-    EXPECT_TRUE(refuses(LLAMUX_IOC_LOAD, llamux_load{.fd = 0, .reserved = 1}));
+    EXPECT_TRUE(
+        refuses(LLAMUX_IOC_LOAD, llamux_load{.fd = 0, .chat_template = LLAMUX_N_TEMPLATES}));
     EXPECT_TRUE(
         refuses(LLAMUX_IOC_BIND, llamux_bind{.cgroups_fd = -1, .system_fd = -1, .reserved = 1}));
     EXPECT_TRUE(refuses(LLAMUX_IOC_SNAPSHOT, llamux_snapshot_request{.flags = 1}));

@@ -38,7 +38,9 @@ class Library {
         : bytes_(model.build().bytes()) {
         llx_reader reader = {.ctx = this, .size = bytes_.size(), .read = read};
         llx_error error{};
-        EXPECT_EQ(llx_model_load(&model_, &reader, kernels, &llx_exec_inline, 0, &error), 0)
+        EXPECT_EQ(llx_model_load(&model_, &reader, kernels, &llx_exec_inline, 0, LLX_PROMPT_BY_FILE,
+                                 &error),
+                  0)
             << error.text;
     }
     ~Library() { llx_model_free(model_); }
