@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Catches: texts and vocabularies that make the tokenizer crash, lose bytes,
 // give control tokens, or merge otherwise than the plainest implementation of
-// SentencePiece's rule. The input is a vocabulary (see read_vocab) and a text.
+// SentencePiece's or BPE's rule. The input is a byte, of which the highest bit
+// asks for BPE, a vocabulary (see read_vocab, read_bpe) and a text.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -163,6 +164,135 @@ class Plain {
     std::map<std::string, std::size_t> ids_;
 };
 
+// One byte: how many merges or pieces; each: one byte, of which the highest bit
+// asks for a user-defined piece of that many bytes; or else two bytes name the
+// tokens to be merged.
+TinyVocab read_bpe(Input& input, unsigned pre) {
+    const char* const pres[] = {"default", "gpt-2", "smollm", "llama-bpe", "qwen2"};
+    TinyVocab vocab;
+    vocab.pre = pres[pre % 5];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        vocab.add(llamux::test::bpe_character(static_cast<unsigned char>(byte)), 0, kNormal);
+    }
+    const auto is_new = [&](const std::string& token) {
+        return std::find(vocab.tokens.begin(), vocab.tokens.end(), token) == vocab.tokens.end();
+    };
+    for (unsigned n = input.byte() % 64; n > 0; n--) {
+        const unsigned head = input.byte();
+        if (head >= 128) {
+            const std::string piece = input.text(head % 8 + 1);
+            if (!piece.empty() && is_new(piece)) {
+                vocab.add(piece, 0, kUserDefined);
+            }
+            continue;
+        }
+        // 256 tokens are bytes; those with the first bit set are later ones.
+        const auto token = [&](unsigned byte, bool late) {
+            const std::size_t id = late ? 256 + byte % (vocab.tokens.size() - 255) : byte;
+            const bool usable = id < vocab.tokens.size() && vocab.types[id] == kNormal;
+            return vocab.tokens[usable ? id : byte];
+        };
+        const std::string left = token(input.byte(), (head & 1U) != 0);
+        const std::string right = token(input.byte(), (head & 2U) != 0);
+        if (left.size() + right.size() <= LLX_MAX_PIECE_BYTES) {
+            if (is_new(left + right)) {
+                vocab.add(left + right, 0, kNormal);
+            }
+            vocab.merges.push_back(left + " " + right);
+        }
+    }
+    return vocab;
+}
+
+// BPE's rule, likewise; the words are the engine's (tests/golden compares them).
+class PlainBpe {
+  public:
+    PlainBpe(const TinyVocab& vocab, const llx_tokenizer* t) : vocab_(vocab), t_(t) {
+        for (std::size_t id = 0; id < vocab.tokens.size(); id++) {
+            ids_[vocab.tokens[id]] = static_cast<std::int32_t>(id);
+        }
+        for (std::size_t rank = vocab.merges.size(); rank-- > 0;) {
+            ranks_[vocab.merges[rank]] = rank;
+        }
+    }
+
+    Ids encode(const std::string& text) const {
+        Ids out;
+        std::string part;
+        for (std::size_t at = 0; at < text.size();) {
+            std::size_t longest = 0;
+            for (const auto& [piece, id] : ids_) {
+                if (vocab_.types[static_cast<std::size_t>(id)] == kUserDefined &&
+                    text.compare(at, piece.size(), piece) == 0) {
+                    longest = std::max(longest, piece.size());
+                }
+            }
+            if (longest == 0) {
+                part += text[at++];
+                continue;
+            }
+            encode_part(part, out);
+            part.clear();
+            out.push_back(ids_.at(text.substr(at, longest)));
+            at += longest;
+        }
+        encode_part(part, out);
+        return out;
+    }
+
+  private:
+    void encode_part(const std::string& part, Ids& out) const {
+        for (std::size_t at = 0; at < part.size();) {
+            const std::size_t n = llx_pretokenize_word(
+                t_->pre, part.data() + at, static_cast<std::uint32_t>(part.size() - at));
+            FUZZ_CHECK(n > 0 && n <= part.size() - at);
+            encode_word(part.substr(at, n), out);
+            at += n;
+        }
+    }
+
+    void encode_word(const std::string& word, Ids& out) const {
+        std::vector<std::string> symbols;
+        std::string whole;
+        for (const char c : word) {
+            symbols.push_back(llamux::test::bpe_character(static_cast<unsigned char>(c)));
+            whole += symbols.back();
+        }
+        if (t_->whole_words && ids_.count(whole) != 0) {
+            out.push_back(ids_.at(whole));
+            return;
+        }
+        while (merge_best(symbols)) {
+        }
+        for (const std::string& symbol : symbols) {
+            out.push_back(ids_.at(symbol));
+        }
+    }
+
+    bool merge_best(std::vector<std::string>& symbols) const {
+        std::size_t best = symbols.size();
+        std::size_t best_rank = ranks_.size() + vocab_.merges.size();
+        for (std::size_t i = 0; i + 1 < symbols.size(); i++) {
+            const auto known = ranks_.find(symbols[i] + " " + symbols[i + 1]);
+            if (known != ranks_.end() && known->second < best_rank) {
+                best = i;
+                best_rank = known->second;
+            }
+        }
+        if (best == symbols.size()) {
+            return false;
+        }
+        symbols[best] += symbols[best + 1];
+        symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+        return true;
+    }
+
+    const TinyVocab& vocab_;
+    const llx_tokenizer* t_;
+    std::map<std::string, std::int32_t> ids_;
+    std::map<std::string, std::size_t> ranks_;  // the first of equal merges
+};
+
 llx_tokenizer* load(const TinyVocab& vocab) {
     GgufWriter writer;
     vocab.put(writer);
@@ -198,12 +328,30 @@ std::string decode(const llx_tokenizer* t, const Ids& ids) {
     return out;
 }
 
+constexpr std::size_t kPlainBytes = 400;
+
+void try_bpe(Input& input, unsigned pre) {
+    const TinyVocab vocab = read_bpe(input, pre);
+    const std::string text = input.all();
+    llx_tokenizer* t = load(vocab);
+    const Ids ids = encode(t, text, true);
+    FUZZ_CHECK(decode(t, ids) == text);
+    if (text.size() <= kPlainBytes) {
+        FUZZ_CHECK(ids == PlainBpe(vocab, t).encode(text));
+    }
+    llx_tokenizer_free(t);
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    constexpr std::size_t kPlainBytes = 400;
     Input input(data, size);
-    const bool start = input.byte() % 2 != 0;
+    const unsigned first = input.byte();
+    if (first >= 128) {
+        try_bpe(input, first);
+        return 0;
+    }
+    const bool start = first % 2 != 0;
     const TinyVocab vocab = read_vocab(input);
     const std::string text = input.all();
     llx_tokenizer* t = load(vocab);
