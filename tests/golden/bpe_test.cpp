@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -117,6 +118,23 @@ INSTANTIATE_TEST_SUITE_P(Pretokenizers, Bpe,
                              std::replace(name.begin(), name.end(), '-', '_');
                              return name;
                          });
+
+#ifdef LLAMUX_SMOLLM2
+// A vocabulary in use: 49152 tokens, 48900 merges, 21 bytes without a token.
+TEST(Smollm2, CutsTextsAsLlamaCppDoes) {
+    std::ifstream file(LLAMUX_SMOLLM2, std::ios::binary);
+    const Bytes bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const Tokenizer t = load(bytes);
+    ASSERT_EQ(llx_tokenizer_vocab(t.get())->n_tokens, 49152U);
+    const std::vector<Recorded> recorded = read_fixture(LLAMUX_BPE_FIXTURES "/smollm2_tokens.txt");
+    ASSERT_GT(recorded.size(), 100U);
+    for (const Recorded& one : recorded) {
+        const Ids ids = encode(t, one.text);
+        EXPECT_EQ(ids, one.tokens.at("smollm")) << testing::PrintToString(one.text);
+        EXPECT_EQ(decode(t, ids), without_missing(t, one.text));
+    }
+}
+#endif
 
 }  // namespace
 }  // namespace llamux::test

