@@ -4,7 +4,6 @@
 #include "support/model_data.hpp"
 
 #include <cmath>
-#include <random>
 
 #include "support/quantize.hpp"
 
@@ -28,17 +27,8 @@ class Generator {
     std::vector<float> norm(std::uint32_t n) { return normal(n, 1, 0.2); }
 
   private:
-    // The sum of twelve uniform numbers is nearly normal and, unlike
-    // std::normal_distribution, the same everywhere.
     std::vector<float> normal(std::size_t n, double mean, double deviation) {
-        std::vector<float> out(n);
-        for (float& value : out) {
-            double sum = -6;
-            for (int i = 0; i < 12; i++)
-                sum += static_cast<double>(random_() >> 32) / 4294967296.0;
-            value = static_cast<float>(mean + deviation * sum);
-        }
-        return out;
+        return normal_values(random_, n, mean, deviation);
     }
 
     std::vector<std::uint32_t> types_;
@@ -47,6 +37,18 @@ class Generator {
 };
 
 }  // namespace
+
+std::vector<float> normal_values(std::mt19937_64& random, std::size_t n, double mean,
+                                 double deviation) {
+    std::vector<float> out(n);
+    for (float& value : out) {
+        double sum = -6;
+        for (int i = 0; i < 12; i++)
+            sum += static_cast<double>(random() >> 32) / 4294967296.0;
+        value = static_cast<float>(mean + deviation * sum);
+    }
+    return out;
+}
 
 ModelData random_model(const ModelShape& shape) {
     Generator make(shape);

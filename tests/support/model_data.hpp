@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,11 @@ struct ModelShape {
     std::vector<std::uint32_t> types = {0};
     std::uint32_t seed = 1;
 };
+
+// The sum of twelve uniform numbers is nearly normal and, unlike
+// std::normal_distribution, the same everywhere.
+[[nodiscard]] std::vector<float> normal_values(std::mt19937_64& random, std::size_t n, double mean,
+                                               double deviation);
 
 // Weights drawn from a normal distribution of the size that keeps activations
 // near 1, then quantised; norms around 1.

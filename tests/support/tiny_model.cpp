@@ -67,7 +67,7 @@ void TinyVocab::put(GgufWriter& writer) const {
     }
 }
 
-TinyVocab TinyVocab::usual() {
+TinyVocab TinyVocab::special_and_bytes() {
     TinyVocab vocab;
     vocab.add("<unk>", 0, kUnknown);
     vocab.add("<s>", 0, kControl);
@@ -77,6 +77,11 @@ TinyVocab TinyVocab::usual() {
         std::snprintf(text, sizeof(text), "<0x%02X>", byte);
         vocab.add(text, 0, kByte);
     }
+    return vocab;
+}
+
+TinyVocab TinyVocab::usual() {
+    TinyVocab vocab = special_and_bytes();
     // Best score first, as SentencePiece numbers them; single characters last.
     float score = 0;
     for (const char* piece :

@@ -25,7 +25,9 @@ struct TinyVocab {
     void add(std::string text, float score, std::int32_t type);
     void put(GgufWriter& writer) const;
 
-    // unk, bos, eos, the 256 bytes, the letters and some words.
+    // unk, bos, eos and the 256 bytes, as every Llama vocabulary begins.
+    static TinyVocab special_and_bytes();
+    // These, the letters and some words.
     static TinyVocab usual();
 
     // Byte-level BPE, trained over a few texts without cutting them into words,
