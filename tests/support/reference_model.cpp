@@ -8,16 +8,13 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include "support/reference_dequant.hpp"
 
 namespace llamux::test {
 
 namespace {
-
-std::vector<double> as_doubles(const std::vector<float>& values) {
-    return {values.begin(), values.end()};
-}
 
 // The nearest number with 11 significant bits, ties to even; subnormals have
 // fewer. Halves beyond 65504 do not occur here.
@@ -42,72 +39,87 @@ std::vector<double> nearest_int8(const std::vector<double>& x) {
     return rounded;
 }
 
-void add_to(std::vector<double>& x, const std::vector<double>& y) {
-    for (std::size_t i = 0; i < x.size(); i++)
-        x[i] += y[i];
+void add_to(ReferenceModel::Rows& x, const ReferenceModel::Rows& y) {
+    for (std::size_t pos = 0; pos < x.size(); pos++)
+        for (std::size_t i = 0; i < x[pos].size(); i++)
+            x[pos][i] += y[pos][i];
+}
+
+// F32, F16 and BF16 are multiplied with unrounded activations.
+bool is_quantised(const ModelMatrix& matrix) {
+    return matrix.type != 0 && matrix.type != 1 && matrix.type != 30;
+}
+
+std::vector<Weight> weights_of(const ModelMatrix& matrix, std::size_t row) {
+    const std::size_t row_bytes = matrix.bytes.size() / matrix.n_rows;
+    return reference_dequantize(matrix.type, matrix.bytes.data() + row * row_bytes, matrix.n_cols);
+}
+
+// Ranges of 0..n to as many threads as there are CPUs, if it is worth it.
+template <typename Range>
+void in_parallel(std::size_t n, bool worth_it, const Range& run) {
+    const std::size_t n_threads = worth_it ? std::max(1U, std::thread::hardware_concurrency()) : 1;
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < n_threads; i++)
+        threads.emplace_back(run, n * i / n_threads, n * (i + 1) / n_threads);
+    run(0, n / n_threads);
+    for (std::thread& thread : threads)
+        thread.join();
 }
 
 }  // namespace
 
-ReferenceModel::Matrix ReferenceModel::dequantise(const ModelMatrix& matrix) {
-    Matrix result{matrix.n_rows, matrix.n_cols, true, {}};
-    // F32, F16 and BF16 are multiplied with unrounded activations.
-    result.quantised = matrix.type != 0 && matrix.type != 1 && matrix.type != 30;
-    const std::size_t row_bytes = matrix.bytes.size() / matrix.n_rows;
-    for (std::uint32_t row = 0; row < matrix.n_rows; row++) {
-        const auto weights =
-            reference_dequantize(matrix.type, matrix.bytes.data() + row * row_bytes, matrix.n_cols);
-        for (const Weight& weight : weights)
-            result.weights.push_back(weight.exact);
-    }
-    return result;
-}
-
-ReferenceModel::ReferenceModel(const ModelData& model, ReferenceRounding rounding)
-    : rounding_(rounding),
-      n_head_(model.n_head),
-      n_head_kv_(model.n_head_kv),
-      head_dim_(model.head_dim),
-      n_rot_(model.n_rot),
-      rms_eps_(model.rms_eps),
-      rope_base_(model.rope_freq_base),
-      rope_scale_(model.rope_freq_scale),
-      token_embd_(dequantise(model.token_embd)),
-      output_norm_(as_doubles(model.output_norm)),
-      output_(dequantise(model.output_matrix())) {
-    for (const ModelLayer& layer : model.layers) {
-        layers_.push_back(
-            {as_doubles(layer.attn_norm), dequantise(layer.attn_q), dequantise(layer.attn_k),
-             dequantise(layer.attn_v), dequantise(layer.attn_output), as_doubles(layer.ffn_norm),
-             dequantise(layer.ffn_gate), dequantise(layer.ffn_up), dequantise(layer.ffn_down)});
-    }
-}
-
-std::vector<double> ReferenceModel::multiply(const Matrix& w, const Vector& x) const {
-    const Vector input = w.quantised && rounding_.int8_activations ? nearest_int8(x) : x;
-    Vector y(w.n_rows);
-    for (std::size_t row = 0; row < w.n_rows; row++)
+// Each sum goes over the columns in order; the sums of all positions go along
+// together.
+ReferenceModel::Rows ReferenceModel::multiply(const ModelMatrix& w, const Rows& x) const {
+    const bool rounds = is_quantised(w) && rounding_.int8_activations;
+    const std::size_t n = x.size();
+    Vector columns(w.n_cols * n);
+    for (std::size_t pos = 0; pos < n; pos++) {
+        const Vector input = rounds ? nearest_int8(x[pos]) : x[pos];
         for (std::size_t col = 0; col < w.n_cols; col++)
-            y[row] += w.weights[row * w.n_cols + col] * input[col];
+            columns[col * n + pos] = input[col];
+    }
+    Rows y(n, Vector(w.n_rows));
+    in_parallel(w.n_rows, w.bytes.size() > 1 << 18, [&](std::size_t begin, std::size_t end) {
+        Vector sums(n);
+        for (std::size_t row = begin; row < end; row++) {
+            std::fill(sums.begin(), sums.end(), 0.0);
+            const double* column = columns.data();
+            for (const Weight& weight : weights_of(w, row)) {
+                for (std::size_t pos = 0; pos < n; pos++)
+                    sums[pos] += weight.exact * column[pos];
+                column += n;
+            }
+            for (std::size_t pos = 0; pos < n; pos++)
+                y[pos][row] = sums[pos];
+        }
+    });
     return y;
 }
 
-std::vector<double> ReferenceModel::rmsnorm(const Vector& x, const Vector& weight) const {
-    double mean = 0;
-    for (const double value : x)
-        mean += value * value / static_cast<double>(x.size());
-    Vector out(x.size());
-    for (std::size_t i = 0; i < x.size(); i++)
-        out[i] = x[i] / std::sqrt(mean + rms_eps_) * weight[i];
+ReferenceModel::Rows ReferenceModel::rmsnorm(const Rows& x,
+                                             const std::vector<float>& weight) const {
+    Rows out = x;
+    for (Vector& row : out) {
+        double mean = 0;
+        for (const double value : row)
+            mean += value * value / static_cast<double>(row.size());
+        for (std::size_t i = 0; i < row.size(); i++)
+            row[i] = row[i] / std::sqrt(mean + static_cast<double>(model_.rms_eps)) *
+                     static_cast<double>(weight[i]);
+    }
     return out;
 }
 
 // x: some heads of head_dim values each
 void ReferenceModel::rope(Vector& x, std::size_t pos) const {
-    for (std::size_t head = 0; head < x.size(); head += head_dim_) {
-        for (std::size_t i = 0; i < n_rot_; i += 2) {
-            const double frequency = std::pow(rope_base_, -static_cast<double>(i) / n_rot_);
-            const double angle = static_cast<double>(pos) * frequency * rope_scale_;
+    for (std::size_t head = 0; head < x.size(); head += model_.head_dim) {
+        for (std::size_t i = 0; i < model_.n_rot; i += 2) {
+            const double frequency = std::pow(static_cast<double>(model_.rope_freq_base),
+                                              -static_cast<double>(i) / model_.n_rot);
+            const double angle =
+                static_cast<double>(pos) * frequency * static_cast<double>(model_.rope_freq_scale);
             const double x0 = x[head + i];
             const double x1 = x[head + i + 1];
             x[head + i] = x0 * std::cos(angle) - x1 * std::sin(angle);
@@ -121,75 +133,92 @@ void ReferenceModel::round_to_half(Vector& x) const {
         std::transform(x.begin(), x.end(), x.begin(), nearest_half);
 }
 
-// One token's queries against all keys and values up to it.
-std::vector<double> ReferenceModel::attention(const Vector& q, const std::vector<Vector>& keys,
-                                              const std::vector<Vector>& values) const {
+// One token's queries against the first @n keys and values.
+std::vector<double> ReferenceModel::attention(const Vector& q, const Rows& keys, const Rows& values,
+                                              std::size_t n) const {
+    const std::size_t head_dim = model_.head_dim;
     Vector out(q.size());
-    for (std::size_t head = 0; head < n_head_; head++) {
-        const std::size_t query = head * head_dim_;
-        const std::size_t kv = head / (n_head_ / n_head_kv_) * head_dim_;
+    for (std::size_t head = 0; head < model_.n_head; head++) {
+        const std::size_t query = head * head_dim;
+        const std::size_t kv = head / (model_.n_head / model_.n_head_kv) * head_dim;
         Vector weights;
-        for (const Vector& key : keys) {
+        for (std::size_t pos = 0; pos < n; pos++) {
             double dot = 0;
-            for (std::size_t i = 0; i < head_dim_; i++)
-                dot += q[query + i] * key[kv + i];
-            weights.push_back(dot / std::sqrt(static_cast<double>(head_dim_)));
+            for (std::size_t i = 0; i < head_dim; i++)
+                dot += q[query + i] * keys[pos][kv + i];
+            weights.push_back(dot / std::sqrt(static_cast<double>(head_dim)));
         }
         const double largest = *std::max_element(weights.begin(), weights.end());
         for (double& weight : weights)
             weight = std::exp(weight - largest);
         const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-        for (std::size_t pos = 0; pos < values.size(); pos++)
-            for (std::size_t i = 0; i < head_dim_; i++)
+        for (std::size_t pos = 0; pos < n; pos++)
+            for (std::size_t i = 0; i < head_dim; i++)
                 out[query + i] += weights[pos] / sum * values[pos][kv + i];
     }
     return out;
 }
 
-void ReferenceModel::attention_block(const Layer& layer, std::vector<Vector>& x) const {
-    std::vector<Vector> keys;
-    std::vector<Vector> values;
+void ReferenceModel::attention_block(const ModelLayer& layer, Rows& x) const {
+    const Rows norm = rmsnorm(x, layer.attn_norm);
+    Rows q = multiply(layer.attn_q, norm);
+    Rows keys = multiply(layer.attn_k, norm);
+    Rows values = multiply(layer.attn_v, norm);
+    Rows out;
     for (std::size_t pos = 0; pos < x.size(); pos++) {
-        const Vector norm = rmsnorm(x[pos], layer.attn_norm);
-        Vector q = multiply(layer.q, norm);
-        Vector key = multiply(layer.k, norm);
-        Vector value = multiply(layer.v, norm);
-        rope(q, pos);
-        rope(key, pos);
-        round_to_half(key);
-        round_to_half(value);
-        keys.push_back(key);
-        values.push_back(value);
-        add_to(x[pos], multiply(layer.output, attention(q, keys, values)));
+        rope(q[pos], pos);
+        rope(keys[pos], pos);
+        round_to_half(keys[pos]);
+        round_to_half(values[pos]);
+        out.push_back(attention(q[pos], keys, values, pos + 1));
     }
+    add_to(x, multiply(layer.attn_output, out));
 }
 
-void ReferenceModel::ffn_block(const Layer& layer, std::vector<Vector>& x) const {
-    for (Vector& row : x) {
-        const Vector norm = rmsnorm(row, layer.ffn_norm);
-        Vector gate = multiply(layer.gate, norm);
-        const Vector up = multiply(layer.up, norm);
-        for (std::size_t i = 0; i < gate.size(); i++)
-            gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-        add_to(row, multiply(layer.down, gate));
-    }
+void ReferenceModel::ffn_block(const ModelLayer& layer, Rows& x) const {
+    const Rows norm = rmsnorm(x, layer.ffn_norm);
+    Rows gate = multiply(layer.ffn_gate, norm);
+    const Rows up = multiply(layer.ffn_up, norm);
+    for (std::size_t pos = 0; pos < x.size(); pos++)
+        for (std::size_t i = 0; i < gate[pos].size(); i++)
+            gate[pos][i] = gate[pos][i] / (1 + std::exp(-gate[pos][i])) * up[pos][i];
+    add_to(x, multiply(layer.ffn_down, gate));
 }
 
-std::vector<std::vector<double>> ReferenceModel::logits(
-    std::span<const std::int32_t> tokens) const {
-    std::vector<Vector> x;
+ReferenceModel::Rows ReferenceModel::embeddings(std::span<const std::int32_t> tokens) const {
+    Rows x;
     for (const std::int32_t token : tokens) {
-        const auto row =
-            token_embd_.weights.begin() + static_cast<std::ptrdiff_t>(token) * token_embd_.n_cols;
-        x.emplace_back(row, row + token_embd_.n_cols);
+        Vector row;
+        for (const Weight& weight : weights_of(model_.token_embd, static_cast<std::size_t>(token)))
+            row.push_back(weight.exact);
+        x.push_back(row);
     }
-    for (const Layer& layer : layers_) {
+    return x;
+}
+
+ReferenceModel::Rows ReferenceModel::output(const Rows& x) const {
+    return multiply(model_.output_matrix(), rmsnorm(x, model_.output_norm));
+}
+
+ReferenceModel::Rows ReferenceModel::logits(std::span<const std::int32_t> tokens) const {
+    Rows x = embeddings(tokens);
+    for (const ModelLayer& layer : model_.layers) {
         attention_block(layer, x);
         ffn_block(layer, x);
     }
-    for (Vector& row : x)
-        row = multiply(output_, rmsnorm(row, output_norm_));
-    return x;
+    return output(x);
+}
+
+std::vector<ReferenceModel::Rows> ReferenceModel::logits_by_layer(
+    std::span<const std::int32_t> tokens) const {
+    std::vector<Rows> by_layer;
+    Rows x = embeddings(tokens);
+    for (const ModelLayer& layer : model_.layers) {
+        attention_block(layer, x);
+        ffn_block(layer, x);
+        by_layer.push_back(output(x));
+    }
+    return by_layer;
 }
 
 double relative_rms(std::span<const double> a, std::span<const double> b) {

@@ -2,7 +2,9 @@
 //
 // The llama forward pass in double precision over the dequantised weights, in
 // the plainest loops, written from the papers. It shares nothing with the
-// engine, so that it can judge it: quadratic in the tokens, slow, and right.
+// engine, so that it can judge it: quadratic in the tokens, slow, and right. A
+// matrix is dequantised row by row, and a row multiplied with all positions, so
+// that TinyLlama takes minutes and no memory of its own.
 #pragma once
 
 #include <cstdint>
@@ -23,55 +25,33 @@ struct ReferenceRounding {
 
 class ReferenceModel {
   public:
-    explicit ReferenceModel(const ModelData& model, ReferenceRounding rounding = {});
+    using Vector = std::vector<double>;
+    using Rows = std::vector<Vector>;  // one of each position
+
+    // @model must outlive this: weights are dequantised where they are used.
+    explicit ReferenceModel(const ModelData& model, ReferenceRounding rounding = {})
+        : model_(model), rounding_(rounding) {}
 
     // Logits after each token: tokens.size() rows of n_vocab.
-    [[nodiscard]] std::vector<std::vector<double>> logits(
-        std::span<const std::int32_t> tokens) const;
+    [[nodiscard]] Rows logits(std::span<const std::int32_t> tokens) const;
+
+    // What logits() would give with the first 1, 2, ... layers only.
+    [[nodiscard]] std::vector<Rows> logits_by_layer(std::span<const std::int32_t> tokens) const;
 
   private:
-    using Vector = std::vector<double>;
-
-    struct Matrix {
-        std::uint32_t n_rows = 0;
-        std::uint32_t n_cols = 0;
-        bool quantised = false;
-        Vector weights;  // (n_rows, n_cols)
-    };
-    struct Layer {
-        Vector attn_norm;
-        Matrix q;
-        Matrix k;
-        Matrix v;
-        Matrix output;
-        Vector ffn_norm;
-        Matrix gate;
-        Matrix up;
-        Matrix down;
-    };
-
-    static Matrix dequantise(const ModelMatrix& matrix);
-    [[nodiscard]] Vector multiply(const Matrix& w, const Vector& x) const;
-    [[nodiscard]] Vector rmsnorm(const Vector& x, const Vector& weight) const;
+    [[nodiscard]] Rows multiply(const ModelMatrix& w, const Rows& x) const;
+    [[nodiscard]] Rows rmsnorm(const Rows& x, const std::vector<float>& weight) const;
     void rope(Vector& x, std::size_t pos) const;
     void round_to_half(Vector& x) const;
-    [[nodiscard]] Vector attention(const Vector& q, const std::vector<Vector>& keys,
-                                   const std::vector<Vector>& values) const;
-    void attention_block(const Layer& layer, std::vector<Vector>& x) const;
-    void ffn_block(const Layer& layer, std::vector<Vector>& x) const;
+    [[nodiscard]] Vector attention(const Vector& q, const Rows& keys, const Rows& values,
+                                   std::size_t n) const;
+    void attention_block(const ModelLayer& layer, Rows& x) const;
+    void ffn_block(const ModelLayer& layer, Rows& x) const;
+    [[nodiscard]] Rows embeddings(std::span<const std::int32_t> tokens) const;
+    [[nodiscard]] Rows output(const Rows& x) const;
 
+    const ModelData& model_;
     ReferenceRounding rounding_;
-    std::uint32_t n_head_;
-    std::uint32_t n_head_kv_;
-    std::uint32_t head_dim_;
-    std::uint32_t n_rot_;
-    double rms_eps_;
-    double rope_base_;
-    double rope_scale_;
-    Matrix token_embd_;
-    std::vector<Layer> layers_;
-    Vector output_norm_;
-    Matrix output_;
 };
 
 // sqrt(sum (a - b)^2 / sum b^2)
