@@ -26,6 +26,7 @@
 #define RANGE_COST_MIN (1u << 17)
 #define VALUE_COST 16u	   /* one value through a norm, RoPE, SwiGLU or copy */
 #define FLOAT_MAC_COST 8u  /* a multiply-add on f32, f16 or bf16 weights */
+#define EMBED_COST 640u    /* a value out of its tile, in plain C */
 #define SCALAR_COST 8u	   /* plain C against vector code */
 /*
  * Tokens of a batch share the unpacked weights of vector kernels: so many cost
@@ -416,7 +417,7 @@ static void forward(struct batch *b)
 	u32 i;
 
 	/* x = embedding of each token, norm = rmsnorm(x): (T, n_embd) */
-	run_tokens(b, n, embed_range);
+	run(b, b->n_tokens, (u64)n * EMBED_COST, embed_range, b);
 	b->norm_weight = model->layers[0].attn_norm;
 	run_tokens(b, n, norm_range);
 
