@@ -6,7 +6,7 @@
 // bytes packed as a load would leave them; speed does not depend on values.
 // Memory is in 2 MB pages where the kernel gives them, as in the module.
 //
-// engine_bench [--json FILE] [--quick]
+// engine_bench [--json FILE] [--quick] [--only MODEL/ISA]
 #include <sys/mman.h>
 #include <time.h>
 
@@ -301,10 +301,14 @@ void time_ranges(const Geometry& geometry, llx_model* model, Report& report) {
     report.ranges(geometry, model->kernels->name, exec.longest_us(0.99), exec.longest_us(1));
 }
 
-void bench(const Geometry& geometry, int n_runs, Report& report) {
+void bench(const Geometry& geometry, const std::string& only, int n_runs, Report& report) {
+    const std::string prefix = std::string(geometry.name) + "/";
+    if (!only.empty() && only.rfind(prefix, 0) != 0)
+        return;
     RandomModel model(geometry, nullptr);
     for (const llx_kernels* kernels : usable_kernels()) {
-        if (kernels->needs == 0 && !geometry.generic_too)
+        if (only.empty() ? kernels->needs == 0 && !geometry.generic_too
+                         : only != prefix + kernels->name)
             continue;
         model.get()->kernels = kernels;
         for (const unsigned threads : {1U, 2U}) {
@@ -324,20 +328,24 @@ void bench(const Geometry& geometry, int n_runs, Report& report) {
 int main(int argc, char** argv) {
     using namespace llamux::test;
     const char* json = nullptr;
+    std::string only;
     int n_runs = kRuns;
     for (int i = 1; i < argc; i++) {
         if (std::strcmp(argv[i], "--quick") == 0) {
             n_runs = 1;
         } else if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
             json = argv[++i];
+        } else if (std::strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+            only = argv[++i];
         } else {
-            std::fprintf(stderr, "usage: engine_bench [--json FILE] [--quick]\n");
+            std::fprintf(stderr,
+                         "usage: engine_bench [--json FILE] [--quick] [--only MODEL/ISA]\n");
             return 2;
         }
     }
     Report report;
     for (const Geometry& geometry : kGeometries)
-        bench(geometry, n_runs, report);
+        bench(geometry, only, n_runs, report);
     if (json != nullptr && !report.write(json)) {
         std::perror(json);
         return 1;
