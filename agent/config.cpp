@@ -1,234 +1,351 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// See config.hpp. Each object of the file is one function that names its
-// fields; whatever it did not name is reported as unknown.
+// See config.hpp. visit_fields() names every field once; one visitor reads
+// them from a file, another one writes them out.
 #include "config.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/catalogue.hpp"
+#include "core/json_keys.hpp"
 #include "kernel/files.hpp"
 
 namespace llamux {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Errors = std::vector<std::string>;
 
-// One object of the file: fields by name, each with its reader.
-class Section {
+template <class Enum>
+struct Word {
+    std::string_view word;
+    Enum value;
+};
+constexpr std::array<Word<OnExit>, 2> kOnExit = {
+    {{"revert", OnExit::kRevert}, {"keep", OnExit::kKeep}}};
+constexpr std::array<Word<KnobMode>, 3> kKnobModes = {
+    {{"off", KnobMode::kOff}, {"advise", KnobMode::kAdvise}, {"apply", KnobMode::kApply}}};
+
+// Ranges are what a careful administrator could mean; docs/AGENT.md has the
+// meaning of each field.
+template <class SomeConfig, class Visitor>
+void visit_fields(SomeConfig& config, Visitor& visit) {
+    visit.section("");
+    visit.seconds("interval_seconds", 0.1, 3600, config.interval_ms);
+    visit.integer("ask_again_seconds", 0, 3600, config.ask_again_seconds);
+    visit.boolean("apply", config.policy.apply);
+    visit.choice("on_exit", kOnExit, config.on_exit);
+    visit.text("model", config.model);
+    visit.integer("nice", -20, 19, config.nice);
+    visit.section("limits");
+    visit.integer("changes_per_hour", 0, 1000, config.policy.changes_per_hour);
+    visit.integer("cool_down_seconds", 0, 86400, config.policy.cool_down_seconds);
+    visit.integer("retry_after_undo_seconds", 0, 86400, config.policy.retry_after_undo_seconds);
+    visit.section("measure");
+    visit.integer("windows", 3, 60, config.measure.windows);
+    visit.seconds("window_seconds", 0.1, 60, config.measure.window_ms);
+    visit.seconds("settle_seconds", 0, 60, config.measure.settle_ms);
+    visit.integer("minimum_effect_permille", 10, 1000, config.measure.minimum_effect_permille);
+    visit.section("groups");
+    visit.patterns("protect", config.groups.protect);
+    visit.patterns("background", config.groups.background);
+    visit.patterns("latency", config.groups.latency);
+    visit.section("knobs");
+    for (std::uint32_t kind = 1; kind < LLAMUX_N_ACTIONS; kind++) {
+        visit.choice(action_row(kind)->knob(), kKnobModes, config.policy.knobs[kind]);
+    }
+}
+
+std::string path_of(const std::string& section, const std::string& name) {
+    return section.empty() ? name : section + "." + name;
+}
+
+std::string trimmed(double value) {
+    std::string number = std::to_string(value);
+    number.erase(number.find_last_not_of('0') + 1);
+    if (number.back() == '.') {
+        number.pop_back();
+    }
+    return number;
+}
+
+class FileReader {
   public:
-    Section(std::string prefix, Errors& errors) : prefix_(std::move(prefix)), errors_(errors) {}
+    FileReader(std::string_view text, const Json& json, ConfigFile& out)
+        : text_(text), json_(json), keys_(find_json_keys(text)), out_(out) {}
 
-    void field(const char* name, std::function<void(const Json&)> reader) {
-        readers_[name] = std::move(reader);
+    void section(const std::string& name) {
+        section_ = name;
+        known_sections_.insert(name);
+        object_ = nullptr;
+        if (name.empty()) {
+            object_ = &json_;
+        } else if (json_.contains(name)) {
+            if (json_[name].is_object()) {
+                object_ = &json_[name];
+            } else {
+                complain(name, "must be an object");
+            }
+        }
     }
 
-    void boolean(const char* name, bool& value) {
-        field(name, [this, name, &value](const Json& json) {
-            if (!json.is_boolean()) {
-                return complain(name, "must be true or false");
-            }
-            value = json.get<bool>();
-        });
+    void boolean(const std::string& name, bool& value) {
+        const Json* json = find(name);
+        if (json && check(json->is_boolean(), name, "must be true or false")) {
+            value = json->get<bool>();
+        }
     }
 
     template <class Integer>
-    void integer(const char* name, std::int64_t min, std::int64_t max, Integer& value) {
-        field(name, [this, name, min, max, &value](const Json& json) {
-            const bool fits = json.is_number_integer() && json.get<std::int64_t>() >= min &&
-                              json.get<std::int64_t>() <= max;
-            if (!fits) {
-                return complain(name, "must be a whole number from " + std::to_string(min) +
-                                          " to " + std::to_string(max));
-            }
-            value = static_cast<Integer>(json.get<std::int64_t>());
-        });
+    void integer(const std::string& name, std::int64_t min, std::int64_t max, Integer& value) {
+        const Json* json = find(name);
+        const bool fits = json && json->is_number_integer() && json->get<std::int64_t>() >= min &&
+                          json->get<std::int64_t>() <= max;
+        if (json && check(fits, name,
+                          "must be a whole number from " + std::to_string(min) + " to " +
+                              std::to_string(max))) {
+            value = static_cast<Integer>(json->get<std::int64_t>());
+        }
     }
 
-    // Seconds, fractions allowed, kept in milliseconds.
-    void seconds(const char* name, double min, double max, std::uint32_t& milliseconds) {
-        field(name, [this, name, min, max, &milliseconds](const Json& json) {
-            const bool fits =
-                json.is_number() && json.get<double>() >= min && json.get<double>() <= max;
-            if (!fits) {
-                return complain(name, "must be a number of seconds from " + trimmed(min) + " to " +
-                                          trimmed(max));
-            }
-            milliseconds = static_cast<std::uint32_t>(json.get<double>() * 1000 + 0.5);
-        });
+    // Fractions allowed, kept in milliseconds.
+    void seconds(const std::string& name, double min, double max, std::uint32_t& milliseconds) {
+        const Json* json = find(name);
+        const bool fits =
+            json && json->is_number() && json->get<double>() >= min && json->get<double>() <= max;
+        if (json &&
+            check(fits, name,
+                  "must be a number of seconds from " + trimmed(min) + " to " + trimmed(max))) {
+            milliseconds = static_cast<std::uint32_t>(json->get<double>() * 1000 + 0.5);
+        }
     }
 
-    void text(const char* name, std::string& value) {
-        field(name, [this, name, &value](const Json& json) {
-            if (!json.is_string()) {
-                return complain(name, "must be text");
-            }
-            value = json.get<std::string>();
-        });
+    void text(const std::string& name, std::string& value) {
+        const Json* json = find(name);
+        if (json && check(json->is_string(), name, "must be text")) {
+            value = json->get<std::string>();
+        }
     }
 
-    void patterns(const char* name, std::vector<std::string>& value) {
-        field(name, [this, name, &value](const Json& json) {
-            value.clear();
-            if (!json.is_array()) {
-                return complain(name, "must be a list of cgroup paths such as \"/system.slice/*\"");
-            }
-            for (const Json& item : json) {
-                const std::string pattern = item.is_string() ? item.get<std::string>() : "";
-                if (pattern.empty() || (pattern[0] != '/' && pattern[0] != '*')) {
-                    return complain(name, "has an entry that is no cgroup path: " + item.dump());
-                }
-                value.push_back(pattern);
-            }
-        });
-    }
-
-    void read(const Json& json) {
-        if (!json.is_object()) {
-            errors_.push_back((prefix_.empty() ? "the file" : prefix_) + " must be an object");
+    template <class Enum, std::size_t N>
+    void choice(const std::string& name, const std::array<Word<Enum>, N>& words, Enum& value) {
+        const Json* json = find(name);
+        if (!json) {
             return;
         }
-        for (const auto& [name, value] : json.items()) {
-            const auto reader = readers_.find(name);
-            if (reader == readers_.end()) {
-                complain(name, "is not a field; known: " + known_fields());
-            } else {
-                reader->second(value);
+        std::string known;
+        for (std::size_t i = 0; i < N; i++) {
+            if (*json == words[i].word) {
+                value = words[i].value;
+                return;
+            }
+            known += (i == 0 ? "\"" : i + 1 < N ? ", \"" : " or \"");
+            known += std::string(words[i].word) + "\"";
+        }
+        complain(path_of(section_, name), "must be " + known);
+    }
+
+    void patterns(const std::string& name, std::vector<std::string>& value) {
+        const Json* json = find(name);
+        if (!json || !check(json->is_array(), name,
+                            "must be a list of cgroup paths such as \"/system.slice/*\"")) {
+            return;
+        }
+        value.clear();
+        for (const Json& item : *json) {
+            const std::string pattern = item.is_string() ? item.get<std::string>() : "";
+            if (check(!pattern.empty() && (pattern[0] == '/' || pattern[0] == '*'), name,
+                      "has an entry that is no cgroup path: " + item.dump())) {
+                value.push_back(pattern);
             }
         }
     }
 
-    void complain(const std::string& name, const std::string& what) {
-        errors_.push_back((prefix_.empty() ? name : prefix_ + "." + name) + " " + what);
+    // After all fields were visited: what is there and is none of them.
+    void finish() {
+        for (const std::string& section_name : known_sections_) {
+            if (section_name.empty()) {
+                check_known(json_, "");
+            } else if (json_.contains(section_name) && json_[section_name].is_object()) {
+                check_known(json_[section_name], section_name);
+            }
+        }
+        for (const std::string& path : keys_.given_twice) {
+            complain(path, "is given twice");
+        }
+        std::stable_sort(out_.mistakes.begin(), out_.mistakes.end(),
+                         [](const ConfigMistake& a, const ConfigMistake& b) {
+                             return std::pair(a.line, a.column) < std::pair(b.line, b.column);
+                         });
     }
 
   private:
-    std::string known_fields() const {
+    const Json* find(const std::string& name) {
+        const std::string path = path_of(section_, name);
+        known_fields_[section_].push_back(name);
+        if (!object_ || !object_->contains(name)) {
+            return nullptr;
+        }
+        out_.lines[path] = position(path).line;
+        return &(*object_)[name];
+    }
+
+    bool check(bool good, const std::string& name, const std::string& what) {
+        if (!good) {
+            complain(path_of(section_, name), what);
+        }
+        return good;
+    }
+
+    void check_known(const Json& object, const std::string& in) {
+        std::vector<std::string> known = known_fields_[in];
+        if (in.empty()) {
+            std::copy_if(known_sections_.begin(), known_sections_.end(), std::back_inserter(known),
+                         [](const std::string& name) { return !name.empty(); });
+        }
         std::string all;
-        for (const auto& [name, reader] : readers_) {
+        for (const std::string& name : known) {
             all += (all.empty() ? "" : ", ") + name;
         }
-        return all;
-    }
-
-    static std::string trimmed(double value) {
-        std::string number = std::to_string(value);
-        number.erase(number.find_last_not_of('0') + 1);
-        if (number.back() == '.') {
-            number.pop_back();
+        for (const auto& [name, value] : object.items()) {
+            if (std::find(known.begin(), known.end(), name) == known.end()) {
+                complain(path_of(in, name), "is not a field; known: " + all);
+            }
         }
-        return number;
     }
 
-    std::string prefix_;
-    Errors& errors_;
-    std::map<std::string, std::function<void(const Json&)>> readers_;
+    TextPosition position(const std::string& path) const {
+        const auto offset = keys_.offsets.find(path);
+        return offset == keys_.offsets.end() ? TextPosition{0, 0}
+                                             : position_of(text_, offset->second);
+    }
+
+    void complain(const std::string& path, const std::string& what) {
+        const TextPosition where = position(path);
+        out_.mistakes.push_back({where.line, where.column, path + " " + what});
+    }
+
+    std::string_view text_;
+    const Json& json_;
+    JsonKeys keys_;
+    ConfigFile& out_;
+    std::string section_;
+    const Json* object_ = nullptr;  // of the section; nullptr: not given
+    std::set<std::string> known_sections_;
+    std::map<std::string, std::vector<std::string>> known_fields_;  // by section
 };
 
-void read_limits(const Json& json, Config& config, Errors& errors) {
-    Section section("limits", errors);
-    section.integer("changes_per_hour", 0, 1000, config.policy.changes_per_hour);
-    section.integer("cool_down_seconds", 0, 86400, config.policy.cool_down_seconds);
-    section.integer("retry_after_undo_seconds", 0, 86400, config.policy.retry_after_undo_seconds);
-    section.read(json);
-}
-
-void read_measure(const Json& json, Config& config, Errors& errors) {
-    Section section("measure", errors);
-    section.integer("windows", 3, 60, config.measure.windows);
-    section.seconds("window_seconds", 0.1, 60, config.measure.window_ms);
-    section.seconds("settle_seconds", 0, 60, config.measure.settle_ms);
-    section.integer("minimum_effect_permille", 10, 1000, config.measure.minimum_effect_permille);
-    section.read(json);
-}
-
-void read_groups(const Json& json, Config& config, Errors& errors) {
-    Section section("groups", errors);
-    section.patterns("protect", config.groups.protect);
-    section.patterns("background", config.groups.background);
-    section.patterns("latency", config.groups.latency);
-    section.read(json);
-}
-
-void read_knobs(const Json& json, Config& config, Errors& errors) {
-    Section section("knobs", errors);
-    for (std::uint32_t kind = 1; kind < LLAMUX_N_ACTIONS; kind++) {
-        KnobMode& mode = config.policy.knobs[kind];
-        const std::string knob = action_row(kind)->knob();
-        section.field(action_row(kind)->knob().c_str(), [&section, &mode, knob](const Json& value) {
-            if (value == "off") {
-                mode = KnobMode::kOff;
-            } else if (value == "advise") {
-                mode = KnobMode::kAdvise;
-            } else if (value == "apply") {
-                mode = KnobMode::kApply;
-            } else {
-                section.complain(knob, "must be \"off\", \"advise\" or \"apply\"");
-            }
-        });
+class ValueWriter {
+  public:
+    void section(const std::string& name) { section_ = name; }
+    void boolean(const std::string& name, bool value) { add(name, value); }
+    template <class Integer>
+    void integer(const std::string& name, std::int64_t, std::int64_t, Integer value) {
+        add(name, value);
     }
-    section.read(json);
+    void seconds(const std::string& name, double, double, std::uint32_t milliseconds) {
+        if (milliseconds % 1000 == 0) {
+            add(name, milliseconds / 1000);
+        } else {
+            add(name, milliseconds / 1000.0);
+        }
+    }
+    void text(const std::string& name, const std::string& value) { add(name, value); }
+    template <class Enum, std::size_t N>
+    void choice(const std::string& name, const std::array<Word<Enum>, N>& words, Enum value) {
+        for (const Word<Enum>& word : words) {
+            if (word.value == value) {
+                add(name, word.word);
+            }
+        }
+    }
+    void patterns(const std::string& name, const std::vector<std::string>& value) {
+        add(name, value);
+    }
+
+    std::vector<ConfigValue> take() { return std::move(values_); }
+
+  private:
+    template <class Value>
+    void add(const std::string& name, const Value& value) {
+        values_.push_back({path_of(section_, name), Json(value).dump()});
+    }
+
+    std::string section_;
+    std::vector<ConfigValue> values_;
+};
+
+// "[json.exception.parse_error.101] parse error at line 3, column 5: what".
+// The position is counted anew from its byte, as editors count.
+ConfigMistake syntax_mistake(const Json::parse_error& error, std::string_view text) {
+    std::string what = error.what();
+    if (const std::size_t colon = what.find(": "); colon != std::string::npos) {
+        what = what.substr(colon + 2);
+    }
+    const TextPosition where = position_of(text, error.byte == 0 ? 0 : error.byte - 1);
+    return {where.line, where.column, what};
 }
 
 }  // namespace
 
-Config parse_config(std::string_view text, std::vector<std::string>& errors) {
-    Config config;
+std::string ConfigMistake::in_file(const std::string& path) const {
+    const std::string where =
+        line == 0 ? "" : ":" + std::to_string(line) + ":" + std::to_string(column);
+    return path + where + ": " + text;
+}
+
+ConfigFile parse_config(std::string_view text) {
+    ConfigFile file;
     Json json;
     try {
         json = Json::parse(text, nullptr, true, true);
     } catch (const Json::parse_error& error) {
-        // "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
-        std::string what = error.what();
-        const std::size_t bracket = what.find("] ");
-        errors.push_back(bracket == std::string::npos ? what : what.substr(bracket + 2));
-        return config;
+        file.mistakes.push_back(syntax_mistake(error, text));
+        return file;
     }
-    Section section("", errors);
-    section.seconds("interval_seconds", 0.1, 3600, config.interval_ms);
-    section.integer("ask_again_seconds", 0, 3600, config.ask_again_seconds);
-    section.boolean("apply", config.policy.apply);
-    section.field("on_exit", [&](const Json& value) {
-        if (value == "revert") {
-            config.on_exit = OnExit::kRevert;
-        } else if (value == "keep") {
-            config.on_exit = OnExit::kKeep;
-        } else {
-            section.complain("on_exit", "must be \"revert\" or \"keep\"");
-        }
-    });
-    section.text("model", config.model);
-    section.integer("nice", -20, 19, config.nice);
-    section.field("limits", [&](const Json& value) { read_limits(value, config, errors); });
-    section.field("measure", [&](const Json& value) { read_measure(value, config, errors); });
-    section.field("groups", [&](const Json& value) { read_groups(value, config, errors); });
-    section.field("knobs", [&](const Json& value) { read_knobs(value, config, errors); });
-    section.read(json);
-    return config;
+    if (!json.is_object()) {
+        file.mistakes.push_back({1, 1, "the file must be an object"});
+        return file;
+    }
+    FileReader reader(text, json, file);
+    visit_fields(file.config, reader);
+    reader.finish();
+    return file;
+}
+
+Result<ConfigFile> read_config_file(const std::string& path, bool must_exist) {
+    const Result<std::string> text = read_text(path);
+    if (text) {
+        return parse_config(*text);
+    }
+    if (text.error().code == ENOENT && !must_exist) {
+        return ConfigFile{};
+    }
+    return text.error().in("configuration");
 }
 
 Result<Config> load_config(const std::string& path, bool must_exist) {
-    const Result<std::string> text = read_text(path);
-    if (!text) {
-        if (text.error().code == ENOENT && !must_exist) {
-            return Config{};
-        }
-        return text.error().in("configuration");
+    Result<ConfigFile> file = read_config_file(path, must_exist);
+    if (!file) {
+        return file.error();
     }
-    std::vector<std::string> errors;
-    Config config = parse_config(*text, errors);
-    if (errors.empty()) {
-        return config;
+    if (file->mistakes.empty()) {
+        return std::move(file->config);
     }
     Error error{EINVAL, ""};
-    for (const std::string& line : errors) {
-        error.message += (error.message.empty() ? "" : "\n") + path + ": " + line;
+    for (const ConfigMistake& mistake : file->mistakes) {
+        error.message += (error.message.empty() ? "" : "\n") + mistake.in_file(path);
     }
     return error;
+}
+
+std::vector<ConfigValue> config_values(const Config& config) {
+    ValueWriter writer;
+    visit_fields(config, writer);
+    return writer.take();
 }
 
 }  // namespace llamux

@@ -4,7 +4,9 @@
 // errors reported at once. docs/AGENT.md describes each field.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +29,34 @@ struct Config {
     GroupMarks groups;
 };
 
-// @errors: out: one line per mistake, in the file's order; empty on success.
-Config parse_config(std::string_view text, std::vector<std::string>& errors);
+struct ConfigMistake {
+    std::size_t line = 0;  // 0: of no one line
+    std::size_t column = 0;
+    std::string text;
+
+    // "agent.json:3:5: apply must be true or false".
+    [[nodiscard]] std::string in_file(const std::string& path) const;
+};
+
+// What a file says: the configuration, and all that is wrong with it.
+struct ConfigFile {
+    Config config;
+    std::vector<ConfigMistake> mistakes;       // in the file's order
+    std::map<std::string, std::size_t> lines;  // of the fields that it gives
+};
+ConfigFile parse_config(std::string_view text);
 
 // A file that is not there gives the defaults; @must_exist: gives an error.
-// The error's message has one line per mistake.
+Result<ConfigFile> read_config_file(const std::string& path, bool must_exist);
+// The same, where any mistake is an error: one line per mistake.
 Result<Config> load_config(const std::string& path, bool must_exist);
+
+// A field with its value as JSON text, such as {"on_exit", "\"revert\""}.
+struct ConfigValue {
+    std::string path;
+    std::string json;
+};
+// Every field there is, in the order of the documentation.
+std::vector<ConfigValue> config_values(const Config& config);
 
 }  // namespace llamux

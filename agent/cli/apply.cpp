@@ -65,7 +65,7 @@ Fact expected_fact(const Candidate& candidate) {
 Result<Wish> wish_of_person(const Globals& globals, const ApplyOptions& options) {
     const ActionRow* row = action_row_of_knob(options.knob);
     if (row == nullptr || row->scope == LLAMUX_SCOPE_NONE) {
-        return Error{EINVAL, options.knob + " is not a knob Llamux may write"};
+        return Error{ENOENT, options.knob + " is not a knob Llamux may write"};
     }
     if ((row->scope == LLAMUX_SCOPE_CGROUP) == options.group.empty()) {
         return Error{EINVAL, options.group.empty() ? options.knob + " needs --group"

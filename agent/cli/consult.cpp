@@ -3,6 +3,7 @@
 // See consult.hpp.
 #include "cli/consult.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <thread>
@@ -12,9 +13,13 @@
 
 namespace llamux {
 
+Result<Config> read_config(const Globals& globals) {
+    return load_config(globals.roots.config,
+                       globals.roots.config != Roots::of_this_machine().config);
+}
+
 Result<std::unique_ptr<Service>> open_service(const Globals& globals) {
-    Result<Config> config =
-        load_config(globals.roots.config, globals.roots.config != Roots::of_this_machine().config);
+    Result<Config> config = read_config(globals);
     if (!config) {
         return config.error();
     }
@@ -79,13 +84,37 @@ std::chrono::milliseconds to_milliseconds(double seconds) {
     return std::chrono::milliseconds(static_cast<long>(seconds * 1000));
 }
 
+int exit_status_of(const Error& error) {
+    switch (error.code) {
+        case EPERM:
+        case EACCES:
+            return kExitNotPermitted;
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+        case ENODATA:
+        case ENOTUNIQ:
+        case ESTALE:
+        case EHOSTUNREACH:
+        case ECONNABORTED:
+            return kExitNoData;
+        default:
+            return kExitProblem;
+    }
+}
+
 int tell_error(const Globals& globals, const Error& error) {
-    const bool permission = error.code == EPERM || error.code == EACCES;
-    const int status = permission ? kExitNotPermitted : kExitNoData;
+    const int status = exit_status_of(error);
     if (globals.json) {
         print_json(Json{{"error", error.message}, {"exit_status", status}});
     } else {
-        std::fprintf(stderr, "llamux-agent: %s\n", printable(error.message).c_str());
+        // A configuration with many mistakes is one error of many lines.
+        std::string_view rest = error.message;
+        do {
+            const std::string_view line = rest.substr(0, rest.find('\n'));
+            rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+            std::fprintf(stderr, "llamux-agent: %s\n", printable(line).c_str());
+        } while (!rest.empty());
     }
     return status;
 }

@@ -15,6 +15,8 @@
 
 namespace llamux {
 
+Result<Config> read_config(const Globals& globals);
+
 // The adapters, with the configuration read.
 Result<std::unique_ptr<Service>> open_service(const Globals& globals);
 
@@ -40,6 +42,10 @@ std::chrono::milliseconds to_milliseconds(double seconds);
 // Prints one line on standard error (an object with --json on standard
 // output) and gives the exit status that fits.
 int tell_error(const Globals& globals, const Error& error);
+
+// What is not there is no data (2), what may not be done is not permitted (3),
+// all else is a problem (1).
+int exit_status_of(const Error& error);
 
 // Prints the object on one line.
 void print_json(const Json& json);

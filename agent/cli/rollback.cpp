@@ -3,6 +3,7 @@
 // llamux-agent rollback: takes changes back, or prints the commands that would.
 #include "rollback/rollback.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -90,8 +91,8 @@ int rollback(const Globals& globals, const RollbackOptions& options) {
     const std::vector<Change> changes = chosen(*journal, options);
     if (changes.empty()) {
         return tell_error(globals,
-                          Error{0, options.all ? "no change is in force"
-                                               : options.which + " is not a change in force"});
+                          Error{ENOENT, options.all ? "no change is in force"
+                                                    : options.which + " is not a change in force"});
     }
     if (!options.print) {
         return undo(globals, **service, *journal, changes);

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "cli/cli.hpp"
+#include "cli/consult.hpp"
 #include "core/rate_limit.hpp"
 #include "service.hpp"
 
@@ -176,8 +176,7 @@ void become_light(const Config& config, const Roots& roots, const ProcFs& proc) 
 
 int run(const Globals& globals, const RunOptions& options) {
     set_up_log();
-    Result<Config> config =
-        load_config(globals.roots.config, globals.roots.config != Roots::of_this_machine().config);
+    Result<Config> config = read_config(globals);
     if (!config) {
         spdlog::error("{}", config.error().message);
         return kExitProblem;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "config.hpp"
 #include "support/fake_machine.hpp"
@@ -11,10 +12,21 @@
 namespace llamux {
 namespace {
 
-bool mentions(const std::vector<std::string>& errors, const std::string& text) {
-    return std::any_of(errors.begin(), errors.end(), [&](const std::string& line) {
-        return line.find(text) != std::string::npos;
+bool mentions(const std::vector<ConfigMistake>& mistakes, const std::string& text) {
+    return std::any_of(mistakes.begin(), mistakes.end(), [&](const ConfigMistake& mistake) {
+        return mistake.text.find(text) != std::string::npos;
     });
+}
+
+// "line:column text" of each mistake, the text up to its second blank.
+std::vector<std::string> places(const ConfigFile& file) {
+    std::vector<std::string> all;
+    for (const ConfigMistake& mistake : file.mistakes) {
+        const std::size_t blank = mistake.text.find(' ', mistake.text.find(' ') + 1);
+        all.push_back(std::to_string(mistake.line) + ":" + std::to_string(mistake.column) + " " +
+                      mistake.text.substr(0, blank));
+    }
+    return all;
 }
 
 TEST(ConfigTest, NoFileGivesAdviceOnlyDefaults) {
@@ -29,8 +41,7 @@ TEST(ConfigTest, NoFileGivesAdviceOnlyDefaults) {
 }
 
 TEST(ConfigTest, EveryFieldIsRead) {
-    std::vector<std::string> errors;
-    const Config config = parse_config(R"({
+    const ConfigFile file = parse_config(R"({
         // comments are fine
         "interval_seconds": 2.5, "ask_again_seconds": 60, "apply": true, "on_exit": "keep",
         "model": "/m.gguf", "nice": 10,
@@ -39,9 +50,10 @@ TEST(ConfigTest, EveryFieldIsRead) {
                     "minimum_effect_permille": 150},
         "groups": {"protect": ["/a/*"], "background": ["*/batch"], "latency": ["/web"]},
         "knobs": {"cpu.weight": "advise", "memory.high": "apply", "vm.swappiness": "off"}
-    })",
-                                       errors);
-    EXPECT_TRUE(errors.empty()) << errors.front();
+    })");
+    EXPECT_TRUE(file.mistakes.empty()) << file.mistakes.front().text;
+    const Config& config = file.config;
+    EXPECT_EQ(file.lines.size(), config_values(config).size() - 7) << "seven knobs are not given";
     EXPECT_EQ(config.interval_ms, 2500u);
     EXPECT_EQ(config.ask_again_seconds, 60u);
     EXPECT_TRUE(config.policy.apply);
@@ -64,23 +76,68 @@ TEST(ConfigTest, EveryFieldIsRead) {
 }
 
 TEST(ConfigTest, AllMistakesAreReportedAtOnce) {
-    std::vector<std::string> errors;
-    parse_config(R"({
+    const ConfigFile file = parse_config(R"({
         "intervall_seconds": 5, "interval_seconds": "5", "apply": 1, "on_exit": "maybe",
         "nice": 40, "model": [], "limits": {"changes_per_hour": -1, "foo": 1},
         "measure": [], "groups": {"protect": ["ssh"], "latency": "x"},
         "knobs": {"memory.max": "apply", "cpu.weight": "yes"}
-    })",
-                 errors);
+    })");
     for (const char* expected :
          {"intervall_seconds is not a field", "interval_seconds must be", "apply must be",
           "on_exit must be", "nice must be", "model must be", "limits.changes_per_hour must be",
           "limits.foo is not a field", "measure must be an object", "groups.protect has an entry",
           "groups.latency must be", "knobs.memory.max is not a field",
           "knobs.cpu.weight must be"}) {
-        EXPECT_TRUE(mentions(errors, expected)) << expected;
+        EXPECT_TRUE(mentions(file.mistakes, expected)) << expected;
     }
-    EXPECT_EQ(errors.size(), 13u);
+    EXPECT_EQ(file.mistakes.size(), 13u);
+}
+
+TEST(ConfigTest, EachMistakeHasItsPlace) {
+    const ConfigFile file = parse_config(
+        "{ // \"apply\": 1,\n"
+        "  \"limits\": { \"changes_per_hour\": -1,\n"
+        "\t\"x\\\"y\": [1, {\"apply\": 2}] },\n"
+        "  /* \"nice\": \"a\"\n */ \"apply\": 3,\n"
+        "  \"groups\": {\"protect\": [\"/a\", \"b\"]}, \"nice\": 1, \"nice\": 2\n"
+        "}");
+    EXPECT_EQ(places(file), (std::vector<std::string>{
+                                "0:0 limits.x\"y is",
+                                "2:15 limits.changes_per_hour must",
+                                "5:5 apply must",
+                                "6:14 groups.protect has",
+                                "6:50 nice is",
+                            }));
+    EXPECT_EQ(file.mistakes[1].in_file("a.json"),
+              "a.json:2:15: limits.changes_per_hour must be a whole number from 0 to 1000");
+    EXPECT_EQ(file.mistakes[0].in_file("a.json").substr(0, 8), "a.json: ");
+}
+
+TEST(ConfigTest, WhatIsShownReadsBackAsTheSame) {
+    Config config;
+    config.interval_ms = 2500;
+    config.on_exit = OnExit::kKeep;
+    config.groups.latency = {"/web \"a\"", "*"};
+    config.policy.knobs[LLAMUX_ACTION_CPU_MAX] = KnobMode::kOff;
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const ConfigValue& value : config_values(config)) {
+        const std::size_t dot = value.path.find('.');
+        nlohmann::ordered_json& place =
+            dot == std::string::npos ? json[value.path]
+                                     : json[value.path.substr(0, dot)][value.path.substr(dot + 1)];
+        place = nlohmann::ordered_json::parse(value.json);
+    }
+    const ConfigFile file = parse_config(json.dump(2));
+    EXPECT_TRUE(file.mistakes.empty()) << file.mistakes.front().text;
+    EXPECT_EQ(file.config.groups.latency, config.groups.latency);
+    const auto text_of = [](const Config& one) {
+        std::string all;
+        for (const ConfigValue& value : config_values(one)) {
+            all += value.path + "=" + value.json + "\n";
+        }
+        return all;
+    };
+    EXPECT_EQ(text_of(file.config), text_of(config));
 }
 
 TEST(ConfigTest, BrokenJsonSaysWhere) {
@@ -88,11 +145,13 @@ TEST(ConfigTest, BrokenJsonSaysWhere) {
     machine.write("agent.json", "{\n  \"apply\": tru\n}");
     const Result<Config> config = load_config(machine.roots.config, false);
     ASSERT_FALSE(config.ok());
-    EXPECT_NE(config.error().message.find("line 3, column 0"), std::string::npos)
+    EXPECT_NE(config.error().message.find("agent.json:2:15: syntax error"), std::string::npos)
         << config.error().message;
-    std::vector<std::string> errors;
-    parse_config("[]", errors);
-    EXPECT_EQ(errors.size(), 1u);
+    EXPECT_EQ(parse_config("[]").mistakes.size(), 1u);
+    EXPECT_EQ(parse_config("").mistakes.size(), 1u);
+    EXPECT_EQ(parse_config(std::string(100000, '[')).mistakes.size(), 1u);
+    const std::string deep = std::string(1000, '[') + std::string(1000, ']');
+    EXPECT_EQ(parse_config("{\"model\": " + deep + "}").mistakes.size(), 1u);
 }
 
 }  // namespace
