@@ -53,6 +53,9 @@ void visit_fields(SomeConfig& config, Visitor& visit) {
     visit.patterns("protect", config.groups.protect);
     visit.patterns("background", config.groups.background);
     visit.patterns("latency", config.groups.latency);
+    visit.section("models");
+    visit.text("directory", config.models.directory);
+    visit.text("host", config.models.host);
     visit.section("knobs");
     for (std::uint32_t kind = 1; kind < LLAMUX_N_ACTIONS; kind++) {
         visit.choice(action_row(kind)->knob(), kKnobModes, config.policy.knobs[kind]);

@@ -18,6 +18,12 @@ namespace llamux {
 
 enum class OnExit { kRevert, kKeep };
 
+// Models that can be fetched.
+struct ModelSources {
+    std::string directory;  // empty: "models" in the state directory
+    std::string host;       // empty: as the manifest says
+};
+
 struct Config {
     std::uint32_t interval_ms = 5000;
     std::uint32_t ask_again_seconds = 30;  // the model, about the same trouble
@@ -27,6 +33,7 @@ struct Config {
     PolicyLimits policy;
     MeasureLimits measure;
     GroupMarks groups;
+    ModelSources models;
 };
 
 struct ConfigMistake {

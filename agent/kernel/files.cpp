@@ -32,19 +32,6 @@ int write_once(int fd, std::string_view text) {
     return static_cast<std::size_t>(written) == text.size() ? 0 : EIO;
 }
 
-Status sync_directory_of(const std::string& path) {
-    const std::size_t slash = path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
-    Result<Fd> fd = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
-    if (!fd) {
-        return fd.error();
-    }
-    if (::fsync(fd->get()) != 0) {
-        return errno_error(errno, directory);
-    }
-    return {};
-}
-
 }  // namespace
 
 Fd& Fd::operator=(Fd&& other) noexcept {
@@ -153,6 +140,19 @@ Status write_text_bounded(int directory, const std::string& name, std::string_vi
     const int error = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
     if (error != 0) {
         return errno_error(error, "write '" + std::string(text) + "' to " + name);
+    }
+    return {};
+}
+
+Status sync_directory_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash);
+    Result<Fd> fd = open_at(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+    if (!fd) {
+        return fd.error();
+    }
+    if (::fsync(fd->get()) != 0) {
+        return errno_error(errno, directory);
     }
     return {};
 }

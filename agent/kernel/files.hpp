@@ -49,6 +49,8 @@ Status write_text_at(int directory, const std::string& name, std::string_view te
 Status write_text_bounded(int directory, const std::string& name, std::string_view text,
                           std::chrono::milliseconds timeout);
 
+// So that the name itself survives a power cut.
+Status sync_directory_of(const std::string& path);
 // Whole new content or the old one, also over a power cut.
 Status replace_file(const std::string& path, std::string_view text);
 Status make_directories(const std::string& path, mode_t mode);

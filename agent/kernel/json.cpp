@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "kernel/json_reader.hpp"
 #include "llamux/telemetry.h"
 
 namespace llamux {
@@ -21,135 +22,10 @@ Json number_to_json(std::uint64_t value) {
     return value;
 }
 
-// Collects the first thing that is wrong with an object's fields.
-class Reader {
-  public:
-    explicit Reader(const Json& json) : json_(json) {
-        if (!json.is_object()) {
-            fail("not an object");
-        }
-    }
-
-    std::uint64_t number(const char* key) {
-        const Json* field = find(key);
-        if (!field) {
-            return 0;
-        }
-        if (field->is_number_unsigned()) {
-            return field->get<std::uint64_t>();
-        }
-        if (field->is_number_integer() && field->get<std::int64_t>() >= 0) {
-            return static_cast<std::uint64_t>(field->get<std::int64_t>());
-        }
-        if (*field == "unknown") {
-            return LLAMUX_UNKNOWN;
-        }
-        if (*field == "max") {
-            return LLAMUX_NO_LIMIT;
-        }
-        return fail(std::string(key) + " is no number"), 0;
-    }
-
-    std::uint32_t small_number(const char* key) {
-        const std::uint64_t value = number(key);
-        if (value > UINT32_MAX) {
-            return fail(std::string(key) + " is too large"), 0;
-        }
-        return static_cast<std::uint32_t>(value);
-    }
-
-    std::int64_t signed_number(const char* key) {
-        const Json* field = find(key);
-        if (field && field->is_number_integer()) {
-            return field->get<std::int64_t>();
-        }
-        return fail(std::string(key) + " is no number"), 0;
-    }
-
-    double real(const char* key) {
-        const Json* field = find(key);
-        if (field && field->is_number()) {
-            return field->get<double>();
-        }
-        return fail(std::string(key) + " is no number"), 0;
-    }
-
-    bool boolean(const char* key) {
-        const Json* field = find(key);
-        if (field && field->is_boolean()) {
-            return field->get<bool>();
-        }
-        return fail(std::string(key) + " is not true or false"), false;
-    }
-
-    std::string string(const char* key) {
-        const Json* field = find(key);
-        if (field && field->is_string()) {
-            return field->get<std::string>();
-        }
-        return fail(std::string(key) + " is no text"), std::string();
-    }
-
-    const Json& array(const char* key) {
-        static const Json kEmpty = Json::array();
-        const Json* field = find(key);
-        if (field && field->is_array()) {
-            return *field;
-        }
-        fail(std::string(key) + " is no list");
-        return kEmpty;
-    }
-
-    const Json& object(const char* key) {
-        static const Json kEmpty = Json::object();
-        const Json* field = find(key);
-        if (field && field->is_object()) {
-            return *field;
-        }
-        fail(std::string(key) + " is no object");
-        return kEmpty;
-    }
-
-    bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
-
-    void fail(std::string what) {
-        if (error_.message.empty()) {
-            error_ = Error{EBADMSG, std::move(what)};
-        }
-    }
-    template <class T>
-    T take(Result<T> part, const char* key) {
-        if (part) {
-            return std::move(*part);
-        }
-        fail(std::string(key) + ": " + part.error().message);
-        return T{};
-    }
-    template <class T>
-    Result<T> finish(T value) const {
-        if (!error_.message.empty()) {
-            return error_;
-        }
-        return value;
-    }
-
-  private:
-    const Json* find(const char* key) {
-        if (!has(key)) {
-            fail(std::string(key) + " is missing");
-            return nullptr;
-        }
-        return &json_[key];
-    }
-
-    const Json& json_;
-    Error error_;
-};
-
 Result<Settings> settings_from_json(const Json& json) {
     Settings settings;
     for (const Json& item : json) {
-        Reader reader(item);
+        JsonReader reader(item);
         Setting setting{reader.string("file"), reader.string("value")};
         Result<Setting> checked = reader.finish(std::move(setting));
         if (!checked) {
@@ -161,7 +37,7 @@ Result<Settings> settings_from_json(const Json& json) {
 }
 
 Result<Evidence> evidence_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Evidence evidence;
     const std::string name = reader.string("source");
     for (std::uint32_t source = 0; source < LLAMUX_N_SOURCES; source++) {
@@ -177,7 +53,7 @@ Result<Evidence> evidence_from_json(const Json& json) {
 }
 
 Result<Fact> fact_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Fact fact;
     const std::string cause = reader.string("cause");
     for (std::uint32_t i = 0; i < LLAMUX_N_CAUSES; i++) {
@@ -196,7 +72,7 @@ Result<Fact> fact_from_json(const Json& json) {
     return reader.finish(std::move(fact));
 }
 
-std::uint32_t kind_of(Reader& reader) {
+std::uint32_t kind_of(JsonReader& reader) {
     const std::string knob = reader.string("knob");
     if (knob.empty()) {
         return LLAMUX_ACTION_NONE;
@@ -209,7 +85,7 @@ std::uint32_t kind_of(Reader& reader) {
     return row->kind;
 }
 
-std::uint32_t direction_of(Reader& reader) {
+std::uint32_t direction_of(JsonReader& reader) {
     const std::string word = reader.string("direction");
     for (const std::uint32_t direction : {LLAMUX_KEEP, LLAMUX_LOWER, LLAMUX_RAISE}) {
         if (direction_word(direction) == word) {
@@ -221,7 +97,7 @@ std::uint32_t direction_of(Reader& reader) {
 }
 
 Result<Candidate> candidate_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Candidate candidate;
     candidate.kind = kind_of(reader);
     candidate.direction = direction_of(reader);
@@ -236,7 +112,7 @@ Result<Candidate> candidate_from_json(const Json& json) {
 }
 
 Result<Plan> plan_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Plan plan;
     plan.id = reader.string("id");
     plan.target.kind = static_cast<llamux_action_kind>(kind_of(reader));
@@ -256,7 +132,7 @@ Result<Plan> plan_from_json(const Json& json) {
 }
 
 Result<Effect> effect_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Effect effect;
     const std::string verdict = reader.string("verdict");
     for (const Verdict known : {Verdict::kImproved, Verdict::kNoEffect, Verdict::kWorse}) {
@@ -420,7 +296,7 @@ Json to_json(const Change& change) {
 }
 
 Result<Suggestion> suggestion_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Suggestion suggestion;
     suggestion.id = reader.string("id");
     suggestion.wall_ns = reader.number("wall_ns");
@@ -449,7 +325,7 @@ Result<Suggestion> suggestion_from_json(const Json& json) {
 }
 
 Result<Entry> entry_from_json(const Json& json) {
-    Reader reader(json);
+    JsonReader reader(json);
     Entry entry;
     entry.seq = reader.number("seq");
     entry.change = reader.number("change");

@@ -17,6 +17,7 @@ Roots Roots::of_this_machine() {
         .device = LLAMUX_DEVICE,
         .state = "/var/lib/llamux",
         .config = "/etc/llamux/agent.json",
+        .data = LLAMUX_DATA_DIR,  // where the build installs them
     };
 }
 
@@ -29,6 +30,7 @@ Roots Roots::below(const std::string& directory) {
         .device = directory + "/llamux",
         .state = directory + "/state",
         .config = directory + "/agent.json",
+        .data = directory + "/share",
     };
 }
 

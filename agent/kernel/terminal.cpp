@@ -10,6 +10,17 @@
 #include <cstdlib>
 
 namespace llamux {
+namespace {
+
+std::size_t columns_of(int fd) {
+    winsize size{};
+    if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+        return 80;
+    }
+    return std::clamp<std::size_t>(size.ws_col, 40, 100);
+}
+
+}  // namespace
 
 bool wants_colour() {
     const char* no_colour = std::getenv("NO_COLOR");
@@ -17,11 +28,11 @@ bool wants_colour() {
 }
 
 std::size_t output_columns() {
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
-        return 80;
-    }
-    return std::clamp<std::size_t>(size.ws_col, 40, 100);
+    return columns_of(STDOUT_FILENO);
+}
+
+std::size_t error_columns() {
+    return columns_of(STDERR_FILENO);
 }
 
 }  // namespace llamux

@@ -12,5 +12,6 @@ bool wants_colour();
 
 // Characters in a line: the terminal's, at most 100; 80 where there is none.
 std::size_t output_columns();
+std::size_t error_columns();  // of standard error
 
 }  // namespace llamux

@@ -31,6 +31,7 @@ optional|BTF of llamux.ko|pahole
 required|the BPF telemetry|clang llvm bpftool libbpf-dev zlib1g-dev
 # agent: logging, JSON configuration, command line, systemd over D-Bus
 required|llamux-agent|libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev
+required|llamux-agent: fetching and verifying models|libcurl4-openssl-dev libssl-dev
 # guest kernels: emulator, initramfs, tools the guest tests call
 required|the guest tests and the demo|qemu-system-x86 busybox-static python3 iproute2 procps util-linux
 required|load for the demo and the guest tests|stress-ng

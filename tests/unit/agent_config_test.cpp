@@ -49,6 +49,7 @@ TEST(ConfigTest, EveryFieldIsRead) {
         "measure": {"windows": 7, "window_seconds": 0.5, "settle_seconds": 3,
                     "minimum_effect_permille": 150},
         "groups": {"protect": ["/a/*"], "background": ["*/batch"], "latency": ["/web"]},
+        "models": {"directory": "/models", "host": "http://mirror"},
         "knobs": {"cpu.weight": "advise", "memory.high": "apply", "vm.swappiness": "off"}
     })");
     EXPECT_TRUE(file.mistakes.empty()) << file.mistakes.front().text;
@@ -70,6 +71,8 @@ TEST(ConfigTest, EveryFieldIsRead) {
     EXPECT_EQ(config.groups.protect, std::vector<std::string>{"/a/*"});
     EXPECT_EQ(config.groups.background, std::vector<std::string>{"*/batch"});
     EXPECT_EQ(config.groups.latency, std::vector<std::string>{"/web"});
+    EXPECT_EQ(config.models.directory, "/models");
+    EXPECT_EQ(config.models.host, "http://mirror");
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_CPU_WEIGHT], KnobMode::kAdvise);
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_MEMORY_HIGH], KnobMode::kApply);
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_SWAPPINESS], KnobMode::kOff);
