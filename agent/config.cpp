@@ -44,6 +44,8 @@ void visit_fields(SomeConfig& config, Visitor& visit) {
     visit.integer("changes_per_hour", 0, 1000, config.policy.changes_per_hour);
     visit.integer("cool_down_seconds", 0, 86400, config.policy.cool_down_seconds);
     visit.integer("retry_after_undo_seconds", 0, 86400, config.policy.retry_after_undo_seconds);
+    visit.integer("reverse_after_seconds", 0, 86400, config.policy.reverse_after_seconds);
+    visit.integer("quarantine_after_failures", 0, 100, config.policy.quarantine_after_failures);
     visit.section("measure");
     visit.integer("windows", 3, 60, config.measure.windows);
     visit.seconds("window_seconds", 0.1, 60, config.measure.window_ms);

@@ -63,6 +63,8 @@ EventType event_of(EntryType state) {
         case EntryType::kUndoing:
             return EventType::kApplied;
         case EntryType::kFailed:
+        case EntryType::kKnobFrozen:  // no state of a change
+        case EntryType::kKnobFreed:
             break;
     }
     return EventType::kFailed;
@@ -310,10 +312,14 @@ Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_pers
                        present.error().message};
     }
     const CgroupNode* node = sensed.tree.find(candidate.cgroup_id);
+    const std::vector<Hold> holds =
+        holds_of(journal->entries(), journal->changes(), journal->writer().boot_id,
+                 config_.policy.quarantine_after_failures);
     const PolicyInput input{.snapshot = *snapshot_,
                             .present = *present,
                             .n_siblings = node ? node->n_siblings : 0,
                             .changes = journal->changes(),
+                            .holds = holds,
                             .journal_damage = journal->damage(),
                             .boot_id = journal->writer().boot_id,
                             .now_boot_ns = parts_.clock.boot_ns(),

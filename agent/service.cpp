@@ -68,6 +68,11 @@ Result<std::unique_ptr<Device>> Service::open_device() {
     return device;
 }
 
+std::vector<Hold> Service::holds(const LockedJournal& journal) const {
+    return holds_of(journal.entries(), journal.changes(), journal.writer().boot_id,
+                    config_.policy.quarantine_after_failures);
+}
+
 Loop Service::make_loop() {
     LoopParts parts{
         .sense = sense_,

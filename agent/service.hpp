@@ -8,6 +8,7 @@
 #include <string>
 
 #include "config.hpp"
+#include "core/hold.hpp"
 #include "core/result.hpp"
 #include "kernel/bpf_source.hpp"
 #include "kernel/process.hpp"
@@ -45,6 +46,8 @@ class Service {
     Clock& clock() { return clock_; }
     const ProcFs& proc() const { return proc_; }
     const CgroupFs& cgroups() const { return cgroups_; }
+    // Knobs that are left alone, as of the journal and the configuration.
+    std::vector<Hold> holds(const LockedJournal& journal) const;
     bool is_alive(const Owner& owner) const { return proc_.is_alive(owner); }
 
   private:

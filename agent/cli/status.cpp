@@ -63,7 +63,17 @@ Line speed_line(Device& device) {
             false};
 }
 
-std::vector<Line> journal_lines(const Service& service, Json& in_force) {
+Line hold_line(const Hold& hold, std::uint64_t now_ns) {
+    const std::uint64_t age_s = now_ns > hold.wall_ns ? (now_ns - hold.wall_ns) / kNsPerSecond : 0;
+    const std::string by = hold.reason == HoldReason::kAskedFor ? " by " + hold.by : "";
+    return {"left alone",
+            fmt::format("{}: {}{}, {}{}", printable(hold_name(hold.target)),
+                        hold_reason_word(hold.reason), printable(by), format_age(age_s),
+                        hold.why.empty() ? "" : ": " + printable(hold.why)),
+            false};
+}
+
+std::vector<Line> journal_lines(const Service& service, Json& in_force, Json& left_alone) {
     const Result<LockedJournal> journal = service.journal().lock(LockMode::kShared);
     if (!journal) {
         return {{"journal", journal.error().message, true}};
@@ -85,8 +95,13 @@ std::vector<Line> journal_lines(const Service& service, Json& in_force) {
                                      entry_type_word(change.state)),
                          false});
     }
-    if (lines.empty()) {
+    if (in_force.empty()) {
         lines.push_back({"in force", "no change", false});
+    }
+    SystemClock clock;
+    for (const Hold& hold : service.holds(*journal)) {
+        left_alone.push_back(to_json(hold));
+        lines.push_back(hold_line(hold, clock.wall_ns()));
     }
     return lines;
 }
@@ -106,7 +121,8 @@ int status(const Globals& globals) {
         lines.push_back(speed_line(**device));
     }
     Json in_force = Json::array();
-    for (Line& line : journal_lines(**service, in_force)) {
+    Json left_alone = Json::array();
+    for (Line& line : journal_lines(**service, in_force, left_alone)) {
         lines.push_back(std::move(line));
     }
     bool problem = false;
@@ -125,6 +141,7 @@ int status(const Globals& globals) {
     if (globals.json) {
         json["service_running"] = running;
         json["in_force"] = in_force;
+        json["left_alone"] = left_alone;
         print_json(json);
     }
     return problem ? kExitProblem : kExitHealthy;

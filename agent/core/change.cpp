@@ -36,6 +36,10 @@ void advance_change(Change& change, const Entry& entry) {
 
 }  // namespace
 
+bool concerns_a_knob(EntryType type) {
+    return type == EntryType::kKnobFrozen || type == EntryType::kKnobFreed;
+}
+
 std::vector<Change> fold(const std::vector<Entry>& entries) {
     std::vector<Change> changes;
     for (const Entry& entry : entries) {

@@ -25,6 +25,9 @@ enum class EntryType {
     kFailed,   // could not be written; the old value is in force
     kFrozen,   // someone else changed it: left to them
     kGone,     // nothing to restore: cgroup removed, rebooted, or irrevocable
+    // Of a knob, not of a change:
+    kKnobFrozen,  // someone asked that it be left alone
+    kKnobFreed,   // and gave it back
 };
 std::string_view entry_type_word(EntryType type);
 std::optional<EntryType> entry_type_of(std::string_view word);
@@ -49,6 +52,8 @@ struct Entry {
     std::uint64_t deadline_boot_ns = 0;  // kPlanned: judged by then
     Settings found;                      // kWritten, kUndone, kFrozen: read back
     std::optional<Effect> effect;        // kKept, kUndoing
+    std::optional<KnobTarget> target;    // kKnobFrozen, kKnobFreed
+    std::string by;                      // the same: who
 };
 
 struct Change {
@@ -76,6 +81,8 @@ struct Change {
     // The machine still has (or may have) our value, and it can be undone.
     [[nodiscard]] bool in_force() const { return unfinished() || (kept() && plan.reversible); }
 };
+
+bool concerns_a_knob(EntryType type);  // kKnobFrozen, kKnobFreed
 
 // In the order of their planning. Entries of unknown changes are left out (the
 // journal reports them as damage).

@@ -32,6 +32,8 @@ struct PolicyLimits {
     std::uint32_t changes_per_hour = 12;
     std::uint32_t cool_down_seconds = 60;
     std::uint32_t retry_after_undo_seconds = 600;
+    std::uint32_t reverse_after_seconds = 1800;   // the other way than what was kept
+    std::uint32_t quarantine_after_failures = 3;  // in a row; 0: never
 };
 
 struct MeasureLimits {

@@ -37,7 +37,9 @@ namespace llamux {
     X(LiveChange, "another change of this resource is still being measured")            \
     X(CoolDown, "this knob was changed a short while ago")                              \
     X(RateLimit, "the changes allowed in one hour are used up")                         \
-    X(Frozen, "someone else set this knob since; it is theirs")
+    X(Frozen, "this knob is left alone")                                                \
+    X(Quarantined, "changes of this knob did not help; it is not tried again")          \
+    X(Reversal, "the opposite was kept not long ago")
 
 enum class RefusalReason {
 #define LLAMUX_REFUSAL_ENUM(id, words) k##id,

@@ -112,7 +112,8 @@ Status LockedJournal::read_all() {
     }
     changes_ = fold(entries_);
     for (const Entry& entry : entries_) {
-        if (entry.type != EntryType::kPlanned && !find_change(changes_, entry.change)) {
+        if (entry.type != EntryType::kPlanned && !concerns_a_knob(entry.type) &&
+            !find_change(changes_, entry.change)) {
             damage_.push_back("entry " + std::to_string(entry.seq) + ": its change " +
                               std::to_string(entry.change) + " was never planned");
         }

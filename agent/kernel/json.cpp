@@ -275,7 +275,21 @@ Json to_json(const Entry& entry) {
     if (entry.effect) {
         json["effect"] = to_json(*entry.effect);
     }
+    if (entry.target) {
+        json["knob"] = knob_of(entry.target->kind);
+        json["cgroup"] = entry.target->cgroup_path;
+        json["by"] = entry.by;
+    }
     return json;
+}
+
+Json to_json(const Hold& hold) {
+    return {{"knob", knob_of(hold.target.kind)},
+            {"cgroup", hold.target.cgroup_path},
+            {"reason", hold_reason_word(hold.reason)},
+            {"by", hold.by},
+            {"why", hold.why},
+            {"wall_ns", hold.wall_ns}};
 }
 
 Json to_json(const Change& change) {
@@ -345,6 +359,14 @@ Result<Entry> entry_from_json(const Json& json) {
     if (type == EntryType::kPlanned) {
         entry.plan = reader.take(plan_from_json(reader.object("plan")), "plan");
         entry.deadline_boot_ns = reader.number("deadline_boot_ns");
+    }
+    if (type && concerns_a_knob(*type)) {
+        entry.target = KnobTarget{static_cast<llamux_action_kind>(kind_of(reader)),
+                                  reader.string("cgroup"), 0};
+        entry.by = reader.string("by");
+        if (entry.target->kind == LLAMUX_ACTION_NONE) {
+            reader.fail("no knob");
+        }
     }
     if (reader.has("found")) {
         entry.found = reader.take(settings_from_json(reader.array("found")), "found");

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/change.hpp"
+#include "core/hold.hpp"
 #include "core/result.hpp"
 #include "core/suggestion.hpp"
 
@@ -24,6 +25,7 @@ Json to_json(const Plan& plan);
 Json to_json(const Effect& effect);
 Json to_json(const Entry& entry);
 Json to_json(const Change& change);
+Json to_json(const Hold& hold);
 
 Result<Suggestion> suggestion_from_json(const Json& json);
 Result<Entry> entry_from_json(const Json& json);

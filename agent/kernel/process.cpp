@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -130,6 +131,13 @@ std::vector<std::string> missing_capabilities(const ProcFs& proc) {
         }
     }
     return missing;
+}
+
+std::string who_asks() {
+    const passwd* user = ::getpwuid(::getuid());
+    std::string name = user ? user->pw_name : "uid " + std::to_string(::getuid());
+    const char* before_sudo = std::getenv("SUDO_USER");
+    return before_sudo ? name + " (sudo by " + before_sudo + ")" : name;
 }
 
 Status set_nice(int nice) {

@@ -48,6 +48,8 @@ bool started_by_systemd();
 
 // Which of the capabilities the service needs are missing, by name.
 std::vector<std::string> missing_capabilities(const ProcFs& proc);
+// For the record: "root", or "root (sudo by jane)".
+std::string who_asks();
 Status set_nice(int nice);
 // Moves this process into a group of its own, unless systemd made one.
 Result<std::string> enter_own_cgroup(const std::string& cgroup_root, const ProcFs& proc);

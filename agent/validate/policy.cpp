@@ -267,6 +267,22 @@ bool is_same_knob(const Change& change, const Question& q) {
            change.plan.target.cgroup_id == q.candidate.cgroup_id;
 }
 
+// A person may try a knob that is in quarantine, but not one that is someone's.
+MaybeRefusal check_hold(const Question& q) {
+    const Hold* hold =
+        find_hold(q.input.holds, {q.row.kind, q.candidate.cgroup_path, q.candidate.cgroup_id});
+    if (!hold) {
+        return {};
+    }
+    if (hold->reason != HoldReason::kQuarantine) {
+        const std::string word(hold_reason_word(hold->reason));
+        return refuse(RefusalReason::kFrozen,
+                      (hold->reason == HoldReason::kAskedFor ? word + " by " + hold->by : word) +
+                          (hold->why.empty() ? "" : ": " + hold->why));
+    }
+    return q.input.by_person ? MaybeRefusal{} : refuse(RefusalReason::kQuarantined, hold->why);
+}
+
 // History counts only within this boot: boot time starts anew, and what was
 // changed went with the old one.
 MaybeRefusal check_history(const Question& q) {
@@ -291,14 +307,17 @@ MaybeRefusal check_history(const Question& q) {
             last = &change;
         }
     }
-    if (last && last->state == EntryType::kFrozen) {
-        return refuse(RefusalReason::kFrozen, to_text(last->found));
-    }
     if (input.by_person) {
         return {};
     }
     if (last) {
         const bool was_kept = last->state == EntryType::kKept;
+        // A load that comes and goes must not make the knob go up and down.
+        const std::uint64_t reverse_s = q.limits.reverse_after_seconds;
+        if (was_kept && last->plan.direction != q.candidate.direction &&
+            last->last_boot_ns + reverse_s * kNsPerSecond > input.now_boot_ns) {
+            return refuse(RefusalReason::kReversal, std::to_string(reverse_s) + " s");
+        }
         const std::uint64_t wait_s =
             was_kept ? q.limits.cool_down_seconds : q.limits.retry_after_undo_seconds;
         if (last->last_boot_ns + wait_s * kNsPerSecond > input.now_boot_ns) {
@@ -326,9 +345,9 @@ Decision Policy::decide(const Candidate& candidate, const Fact& fact,
                                              ? find_group(input.snapshot, candidate.cgroup_id)
                                              : nullptr;
     const Question question{candidate, *row, input, limits_, group};
-    for (const auto check :
-         {check_switches, check_group, check_present_value, check_direction, check_cpu_max,
-          check_range, check_step, check_weight, check_memory, check_swappiness, check_history}) {
+    for (const auto check : {check_switches, check_group, check_present_value, check_direction,
+                             check_cpu_max, check_range, check_step, check_weight, check_memory,
+                             check_swappiness, check_hold, check_history}) {
         if (MaybeRefusal refusal = check(question)) {
             return *refusal;
         }

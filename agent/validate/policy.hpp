@@ -13,6 +13,7 @@
 
 #include "core/action.hpp"
 #include "core/change.hpp"
+#include "core/hold.hpp"
 #include "core/limits.hpp"
 #include "core/refusal.hpp"
 #include "llamux/telemetry.h"
@@ -25,6 +26,7 @@ struct PolicyInput {
     const Settings& present;             // read just now; empty for a write-only knob
     unsigned n_siblings = 0;             // of the target group
     const std::vector<Change>& changes;  // of the journal
+    const std::vector<Hold>& holds;      // of the journal
     const std::vector<std::string>& journal_damage;
     std::string boot_id;
     std::uint64_t now_boot_ns = 0;

@@ -94,6 +94,7 @@ class ChangeTest : public testing::Test {
                                 .present = *present,
                                 .n_siblings = 1,
                                 .changes = changes,
+                                .holds = {},
                                 .journal_damage = {},
                                 .boot_id = "boot-1",
                                 .now_boot_ns = machine.clock.boot_ns(),

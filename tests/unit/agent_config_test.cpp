@@ -45,7 +45,8 @@ TEST(ConfigTest, EveryFieldIsRead) {
         // comments are fine
         "interval_seconds": 2.5, "ask_again_seconds": 60, "apply": true, "on_exit": "keep",
         "model": "/m.gguf", "nice": 10,
-        "limits": {"changes_per_hour": 3, "cool_down_seconds": 7, "retry_after_undo_seconds": 8},
+        "limits": {"changes_per_hour": 3, "cool_down_seconds": 7, "retry_after_undo_seconds": 8,
+                   "reverse_after_seconds": 9, "quarantine_after_failures": 4},
         "measure": {"windows": 7, "window_seconds": 0.5, "settle_seconds": 3,
                     "minimum_effect_permille": 150},
         "groups": {"protect": ["/a/*"], "background": ["*/batch"], "latency": ["/web"]},
@@ -64,6 +65,8 @@ TEST(ConfigTest, EveryFieldIsRead) {
     EXPECT_EQ(config.policy.changes_per_hour, 3u);
     EXPECT_EQ(config.policy.cool_down_seconds, 7u);
     EXPECT_EQ(config.policy.retry_after_undo_seconds, 8u);
+    EXPECT_EQ(config.policy.reverse_after_seconds, 9u);
+    EXPECT_EQ(config.policy.quarantine_after_failures, 4u);
     EXPECT_EQ(config.measure.windows, 7u);
     EXPECT_EQ(config.measure.window_ms, 500u);
     EXPECT_EQ(config.measure.settle_ms, 3000u);

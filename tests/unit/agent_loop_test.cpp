@@ -408,6 +408,76 @@ TEST_F(LoopTest, AChangeAskedForByAPersonIsMeasuredWithoutActingOn) {
     EXPECT_EQ(weight(), "50");
 }
 
+TEST_F(LoopTest, AKnobWhoseChangesFailAgainAndAgainIsLeftAlone) {
+    permille_after = 400;
+    config.policy.retry_after_undo_seconds = 0;
+    config.policy.changes_per_hour = 1000;
+    make_loop();
+    for (int i = 0; i < 200; i++) {
+        tick();
+    }
+    EXPECT_EQ(changes().size(), 3u);
+    EXPECT_NE(last_text(EventType::kRefused).find("not tried again"), std::string::npos);
+    {
+        Entry freed;
+        freed.type = EntryType::kKnobFreed;
+        freed.target = KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "", 0};
+        ASSERT_TRUE(machine.journal().lock(LockMode::kExclusive)->append(std::move(freed)));
+    }
+    for (int i = 0; i < 200; i++) {
+        tick();
+    }
+    EXPECT_EQ(changes().size(), 6u) << "counted anew once it was given back";
+}
+
+TEST_F(LoopTest, AFrozenKnobIsNotTouched) {
+    Entry frozen;
+    frozen.type = EntryType::kKnobFrozen;
+    frozen.target = KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", 0};
+    frozen.by = "jane";
+    ASSERT_TRUE(machine.journal().lock(LockMode::kExclusive)->append(std::move(frozen)));
+    for (int i = 0; i < 50; i++) {
+        tick();
+    }
+    EXPECT_TRUE(changes().empty());
+    EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
+    EXPECT_NE(last_text(EventType::kRefused).find("frozen by jane"), std::string::npos);
+}
+
+TEST_F(LoopTest, ALoadThatComesAndGoesMakesNoFlipFlop) {
+    constexpr std::uint64_t kPhaseNs = 300 * kNsPerSecond;
+    const std::uint64_t start_ns = machine.clock.boot_ns();
+    const auto wants_less = [&] {
+        return (machine.clock.boot_ns() - start_ns) / kPhaseNs % 2 == 0;
+    };
+    // In each phase the other weight is the better one.
+    kernel.window = [&](llamux_snapshot& snapshot) {
+        const bool is_good = wants_less() == (weight() == "50");
+        permille_before = is_good ? 100 : 400;
+        permille_after = permille_before;
+        fill_window(snapshot);
+    };
+    kernel.advice = [&](llamux_advice& answer) {
+        if (wants_less() == (weight() == "50")) {
+            return;
+        }
+        advise_less_weight(answer);
+        llamux_candidate& candidate = answer.candidates[0];
+        candidate.direction = wants_less() ? LLAMUX_LOWER : LLAMUX_RAISE;
+        candidate.value_old = wants_less() ? 100 : 50;
+        candidate.value_new = wants_less() ? 50 : 100;
+    };
+    while (machine.clock.boot_ns() < start_ns + 3600 * kNsPerSecond) {
+        tick();
+    }
+    const std::vector<Change> all = changes();
+    EXPECT_GE(all.size(), 1u);
+    EXPECT_LE(all.size(), 3u);
+    for (std::size_t i = 1; i < all.size(); i++) {
+        EXPECT_GE(all[i].planned_boot_ns - all[i - 1].last_boot_ns, 1800 * kNsPerSecond);
+    }
+}
+
 TEST_F(LoopTest, TheHourlyLimitIsNeverExceeded) {
     config.policy.changes_per_hour = 1;
     config.policy.cool_down_seconds = 0;

@@ -69,6 +69,7 @@ class PolicyTest : public testing::Test {
                                 .present = present,
                                 .n_siblings = n_siblings,
                                 .changes = changes,
+                                .holds = holds,
                                 .journal_damage = damage,
                                 .boot_id = "boot-1",
                                 .now_boot_ns = now_ns,
@@ -91,6 +92,7 @@ class PolicyTest : public testing::Test {
     Change& add_change(EntryType state, std::uint64_t seconds_ago) {
         Change change;
         change.plan.target = {LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", kHog};
+        change.plan.direction = LLAMUX_LOWER;
         change.state = state;
         change.boot_id = "boot-1";
         change.planned_boot_ns = now_ns - seconds_ago * kNsPerSecond;
@@ -104,6 +106,7 @@ class PolicyTest : public testing::Test {
     Settings present;
     unsigned n_siblings = 1;
     std::vector<Change> changes;
+    std::vector<Hold> holds;
     std::vector<std::string> damage;
     std::uint64_t now_ns = 100000 * kNsPerSecond;
     bool by_person = false;
@@ -371,13 +374,48 @@ TEST_F(PolicyTest, RateLimit) {
     expect_allowed();  // an earlier boot does not count
 }
 
-TEST_F(PolicyTest, FrozenUntilTheNextBoot) {
+TEST_F(PolicyTest, AKnobThatIsSomeonesIsNobodyElses) {
     ask_weight(100, 50);
-    Change& frozen = add_change(EntryType::kFrozen, 7200);
+    for (const HoldReason reason : {HoldReason::kAskedFor, HoldReason::kSomeoneElse}) {
+        for (const KnobTarget& target : {KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", kHog},
+                                         KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", 0},
+                                         KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "", 0}}) {
+            holds = {{reason, target, 1, "jane", "for a benchmark"}};
+            by_person = false;
+            expect_refused(RefusalReason::kFrozen);
+            by_person = true;
+            expect_refused(RefusalReason::kFrozen);
+        }
+    }
+    for (const KnobTarget& target : {KnobTarget{LLAMUX_ACTION_CPU_MAX, "", 0},
+                                     KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo", 0},
+                                     KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", 99}}) {
+        holds = {{HoldReason::kAskedFor, target, 1, "jane", ""}};
+        expect_allowed();
+    }
+}
+
+TEST_F(PolicyTest, AKnobInQuarantineIsForPeopleOnly) {
+    ask_weight(100, 50);
+    holds = {{HoldReason::kQuarantine, {LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", kHog}, 1, "", ""}};
+    expect_refused(RefusalReason::kQuarantined);
     by_person = true;
-    expect_refused(RefusalReason::kFrozen);
-    frozen.boot_id = "boot-0";
     expect_allowed();
+}
+
+TEST_F(PolicyTest, WhatWasKeptIsNotReversedSoon) {
+    ask_weight(100, 50);
+    Change& last = add_change(EntryType::kKept, 1799);
+    last.plan.direction = LLAMUX_RAISE;
+    expect_refused(RefusalReason::kReversal);
+    by_person = true;
+    expect_allowed();
+    by_person = false;
+    last.last_boot_ns = now_ns - 1801 * kNsPerSecond;
+    expect_allowed();
+    last.last_boot_ns = now_ns - 61 * kNsPerSecond;
+    last.plan.direction = LLAMUX_LOWER;
+    expect_allowed();  // further the same way
 }
 
 TEST_F(PolicyTest, ZZEveryReasonWasSeen) {

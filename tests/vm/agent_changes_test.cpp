@@ -163,6 +163,7 @@ class RealKnobs : public testing::Test {
                                 .present = *present,
                                 .n_siblings = 1,
                                 .changes = changes,
+                                .holds = {},
                                 .journal_damage = {},
                                 .boot_id = boot_id(),
                                 .now_boot_ns = 1,
