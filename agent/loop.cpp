@@ -18,7 +18,7 @@ constexpr std::uint64_t kLongestBackoffNs = 60 * kNsPerSecond;
 constexpr std::uint64_t kReviewEveryNs = 60 * kNsPerSecond;
 
 Event make_event(EventType type, std::string text) {
-    return Event{type, std::move(text), {}, {}};
+    return Event{type, std::move(text)};
 }
 
 std::string change_text(const Plan& plan) {
@@ -48,7 +48,7 @@ std::string fact_text(const Fact& fact) {
     return text;
 }
 
-EventType event_of(EntryType state) {
+EventType event_type_of(EntryType state) {
     switch (state) {
         case EntryType::kKept:
             return EventType::kKept;
@@ -71,6 +71,51 @@ EventType event_of(EntryType state) {
 }
 
 }  // namespace
+
+std::string_view event_word(EventType type) {
+    switch (type) {
+        case EventType::kHealthy:
+            return "healthy";
+        case EventType::kTrouble:
+            return "trouble";
+        case EventType::kSuggestion:
+            return "suggestion";
+        case EventType::kRefused:
+            return "refused";
+        case EventType::kMeasuring:
+            return "measuring";
+        case EventType::kApplied:
+            return "applied";
+        case EventType::kKept:
+            return "kept";
+        case EventType::kUndone:
+            return "undone";
+        case EventType::kFailed:
+            return "failed";
+        case EventType::kFrozen:
+            return "frozen";
+        case EventType::kGone:
+            return "gone";
+        case EventType::kKnobFrozen:
+            return "knob-frozen";
+        case EventType::kKnobFreed:
+            return "knob-freed";
+        case EventType::kDegraded:
+            return "degraded";
+        case EventType::kRecovered:
+            break;
+    }
+    return "recovered";
+}
+
+Event event_of(const Change& change) {
+    Event event =
+        make_event(event_type_of(change.state), "change " + std::to_string(change.number) + ": " +
+                                                    change_text(change.plan) +
+                                                    (change.why.empty() ? "" : ": " + change.why));
+    event.change = change;
+    return event;
+}
 
 Loop::Loop(LoopParts parts, Config config) : parts_(std::move(parts)), config_(std::move(config)) {}
 
@@ -456,8 +501,9 @@ void Loop::report_refusal(const std::string& id, const std::string& knob, const 
         return;
     }
     last_refusal_ = key;
-    report.events.push_back(
-        make_event(EventType::kRefused, id + ": " + knob + " refused: " + refusal.text()));
+    Event event = make_event(EventType::kRefused, id + ": " + knob + " refused: " + refusal.text());
+    event.refusal = refusal;
+    report.events.push_back(std::move(event));
 }
 
 void Loop::report_change(const Result<Change>& change, TickReport& report) {
@@ -465,12 +511,7 @@ void Loop::report_change(const Result<Change>& change, TickReport& report) {
         report.events.push_back(make_event(EventType::kFailed, change.error().message));
         return;
     }
-    Event event =
-        make_event(event_of(change->state), "change " + std::to_string(change->number) + ": " +
-                                                change_text(change->plan) +
-                                                (change->why.empty() ? "" : ": " + change->why));
-    event.change = *change;
-    report.events.push_back(std::move(event));
+    report.events.push_back(event_of(*change));
 }
 
 void Loop::report_accounting(const Accounting& accounting, TickReport& report) {

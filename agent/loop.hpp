@@ -22,6 +22,7 @@
 #include "config.hpp"
 #include "core/change.hpp"
 #include "core/clock.hpp"
+#include "core/hold.hpp"
 #include "core/refusal.hpp"
 #include "core/steps.hpp"
 #include "core/suggestion.hpp"
@@ -46,19 +47,28 @@ enum class EventType {
     kApplied,     // written and read back
     kKept,
     kUndone,
-    kFailed,    // could not be written; old value in force
-    kFrozen,    // someone else changed it: left
-    kGone,      // nothing left to undo
-    kDegraded,  // device, sensing or journal does not work: watching only
+    kFailed,      // could not be written; old value in force
+    kFrozen,      // someone else changed it: left
+    kGone,        // nothing left to undo
+    kKnobFrozen,  // someone asked that a knob be left alone
+    kKnobFreed,   // and gave it back
+    kDegraded,    // device, sensing or journal does not work: watching only
     kRecovered,
 };
+
+std::string_view event_word(EventType type);
 
 struct Event {
     EventType type;
     std::string text;  // one line
-    std::optional<Suggestion> suggestion;
-    std::optional<Change> change;
+    std::optional<Suggestion> suggestion{};
+    std::optional<Change> change{};
+    std::optional<Refusal> refusal{};
+    std::optional<Hold> hold{};
 };
+
+// What became of a change, as of its last journal entry.
+Event event_of(const Change& change);
 
 enum class LoopState { kWatching, kBaseline, kSettling, kMeasuring };
 

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "audit.hpp"
+
 namespace llamux {
 
 Service::Service(const Roots& roots, Config config, StepListener listener, std::string boot_id)
@@ -16,6 +18,7 @@ Service::Service(const Roots& roots, Config config, StepListener listener, std::
       knobs_(cgroups_, proc_),
       sense_(cgroups_, proc_, config_.groups),
       store_(roots.state),
+      audit_(roots.state),
       journal_(std::make_unique<Journal>(
           roots.state, JournalWriter{std::move(boot_id), proc_.this_process()}, clock_)) {}
 
@@ -71,6 +74,10 @@ Result<std::unique_ptr<Device>> Service::open_device() {
 std::vector<Hold> Service::holds(const LockedJournal& journal) const {
     return holds_of(journal.entries(), journal.changes(), journal.writer().boot_id,
                     config_.policy.quarantine_after_failures);
+}
+
+Status Service::audit(const Event& event) {
+    return audit_.append(audit_record(event, journal_->writer(), clock_));
 }
 
 Loop Service::make_loop() {

@@ -10,6 +10,7 @@
 #include "config.hpp"
 #include "core/hold.hpp"
 #include "core/result.hpp"
+#include "kernel/audit_log.hpp"
 #include "kernel/bpf_source.hpp"
 #include "kernel/process.hpp"
 #include "kernel/roots.hpp"
@@ -46,6 +47,8 @@ class Service {
     Clock& clock() { return clock_; }
     const ProcFs& proc() const { return proc_; }
     const CgroupFs& cgroups() const { return cgroups_; }
+    // Into the audit log.
+    Status audit(const Event& event);
     // Knobs that are left alone, as of the journal and the configuration.
     std::vector<Hold> holds(const LockedJournal& journal) const;
     bool is_alive(const Owner& owner) const { return proc_.is_alive(owner); }
@@ -62,6 +65,7 @@ class Service {
     Knobs knobs_;
     Sense sense_;
     SuggestionStore store_;
+    AuditLog audit_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<BpfSource> telemetry_;
 };

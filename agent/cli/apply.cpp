@@ -105,7 +105,7 @@ Result<Wish> wish_of_person(const Globals& globals, const ApplyOptions& options)
 class Applier {
   public:
     Applier(const Globals& globals, Service& service, StopSignals& signals)
-        : globals_(globals), signals_(signals), loop_(service.make_loop()) {}
+        : globals_(globals), service_(service), signals_(signals), loop_(service.make_loop()) {}
 
     int run(const Wish& wish) {
         (void)loop_.start();
@@ -135,6 +135,7 @@ class Applier {
 
     void take(const TickReport& report) {
         for (const Event& event : report.events) {
+            audit(service_, event);
             tell(event.text);
             if (event.type == EventType::kApplied) {
                 tell("written and read back; measuring its effect");
@@ -147,6 +148,7 @@ class Applier {
     }
 
     const Globals& globals_;
+    Service& service_;
     StopSignals& signals_;
     Loop loop_;
     Json steps_ = Json::array();

@@ -119,6 +119,13 @@ int tell_error(const Globals& globals, const Error& error) {
     return status;
 }
 
+void audit(Service& service, const Event& event) {
+    if (const Status written = service.audit(event); !written) {
+        std::fprintf(stderr, "llamux-agent: no audit log: %s\n",
+                     printable(written.error().message).c_str());
+    }
+}
+
 void print_json(const Json& json) {
     std::printf("%s\n", dump_line(json).c_str());
 }

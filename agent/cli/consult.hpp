@@ -47,6 +47,9 @@ int tell_error(const Globals& globals, const Error& error);
 // all else is a problem (1).
 int exit_status_of(const Error& error);
 
+// The same event in the audit log; says so once on standard error if it fails.
+void audit(Service& service, const Event& event);
+
 // Prints the object on one line.
 void print_json(const Json& json);
 

@@ -37,7 +37,7 @@ Result<KnobTarget> target_of(const FreezeOptions& options) {
 }
 
 // The old values of what is in force on the knob; false: one is not back.
-bool take_back(const Service& service, LockedJournal& journal, const KnobTarget& target,
+bool take_back(Service& service, LockedJournal& journal, const KnobTarget& target,
                const std::string& by) {
     bool all_back = true;
     const std::vector<Change> changes = journal.changes();
@@ -47,7 +47,9 @@ bool take_back(const Service& service, LockedJournal& journal, const KnobTarget&
         }
         const Result<Change> undone =
             undo_change(change->number, "frozen by " + by, {}, journal, service.knobs(), {});
-        if (!undone) {
+        if (undone) {
+            audit(service, event_of(*undone));
+        } else {
             all_back = false;
             std::fprintf(stderr, "llamux-agent: %s\n", printable(undone.error().message).c_str());
         }
@@ -55,12 +57,31 @@ bool take_back(const Service& service, LockedJournal& journal, const KnobTarget&
     return all_back;
 }
 
-int say(const Globals& globals, const KnobTarget& target, bool frozen, const std::string& by) {
+// Into the journal, which counts, and into the audit log.
+Status record(Service& service, LockedJournal& journal, EntryType type, const KnobTarget& target,
+              const std::string& why) {
+    Entry entry;
+    entry.type = type;
+    entry.target = target;
+    entry.by = who_asks();
+    entry.why = why;
+    const Result<Entry> appended = journal.append(std::move(entry));
+    if (!appended) {
+        return appended.error();
+    }
+    Event event{type == EntryType::kKnobFrozen ? EventType::kKnobFrozen : EventType::kKnobFreed,
+                hold_name(target) + " by " + appended->by};
+    event.hold =
+        Hold{HoldReason::kAskedFor, target, appended->wall_ns, appended->by, appended->why};
+    audit(service, event);
+    return {};
+}
+
+int say(const Globals& globals, const KnobTarget& target, bool frozen) {
     if (globals.json) {
         print_json(Json{{"knob", action_row(target.kind)->knob()},
                         {"cgroup", target.cgroup_path},
-                        {"frozen", frozen},
-                        {"by", by}});
+                        {"frozen", frozen}});
     } else {
         std::printf("%s: %s\n", printable(hold_name(target)).c_str(),
                     frozen ? "frozen; Llamux leaves it alone until `unfreeze`"
@@ -82,17 +103,13 @@ int freeze(const Globals& globals, const FreezeOptions& options) {
     if (!journal) {
         return tell_error(globals, journal.error());
     }
-    const std::string by = who_asks();
-    const bool all_back = take_back(**service, *journal, *target, by);
-    Entry entry;
-    entry.type = EntryType::kKnobFrozen;
-    entry.target = *target;
-    entry.by = by;
-    entry.why = options.why;
-    if (const Result<Entry> appended = journal->append(std::move(entry)); !appended) {
-        return tell_error(globals, appended.error());
+    const bool all_back = take_back(**service, *journal, *target, who_asks());
+    const Status recorded =
+        record(**service, *journal, EntryType::kKnobFrozen, *target, options.why);
+    if (!recorded) {
+        return tell_error(globals, recorded.error());
     }
-    const int status = say(globals, *target, true, by);
+    const int status = say(globals, *target, true);
     return all_back ? status : kExitProblem;
 }
 
@@ -115,16 +132,9 @@ int unfreeze(const Globals& globals, const FreezeOptions& options) {
     if (!is_held) {
         return tell_error(globals, Error{ENOENT, hold_name(*target) + " is not frozen"});
     }
-    Entry entry;
-    entry.type = EntryType::kKnobFreed;
-    entry.target = *target;
-    entry.by = who_asks();
-    entry.why = options.why;
-    const std::string by = entry.by;
-    if (const Result<Entry> appended = journal->append(std::move(entry)); !appended) {
-        return tell_error(globals, appended.error());
-    }
-    return say(globals, *target, false, by);
+    const Status recorded =
+        record(**service, *journal, EntryType::kKnobFreed, *target, options.why);
+    return recorded ? say(globals, *target, false) : tell_error(globals, recorded.error());
 }
 
 using Run = int (*)(const Globals&, const FreezeOptions&);

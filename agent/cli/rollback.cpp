@@ -65,6 +65,7 @@ int undo(const Globals& globals, Service& service, LockedJournal& journal,
             all_done = false;
             continue;
         }
+        audit(service, event_of(*undone));
         list.push_back(to_json(*undone));
         if (!globals.json) {
             std::printf("%s %s: %s\n", std::string(entry_type_word(undone->state)).c_str(),

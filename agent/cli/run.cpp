@@ -27,38 +27,6 @@ bool is_bad_news(EventType type) {
     return type == EventType::kFailed || type == EventType::kDegraded || type == EventType::kFrozen;
 }
 
-std::string_view event_word(EventType type) {
-    switch (type) {
-        case EventType::kHealthy:
-            return "healthy";
-        case EventType::kTrouble:
-            return "trouble";
-        case EventType::kSuggestion:
-            return "suggestion";
-        case EventType::kRefused:
-            return "refused";
-        case EventType::kMeasuring:
-            return "measuring";
-        case EventType::kApplied:
-            return "applied";
-        case EventType::kKept:
-            return "kept";
-        case EventType::kUndone:
-            return "undone";
-        case EventType::kFailed:
-            return "failed";
-        case EventType::kFrozen:
-            return "frozen";
-        case EventType::kGone:
-            return "gone";
-        case EventType::kDegraded:
-            return "degraded";
-        case EventType::kRecovered:
-            break;
-    }
-    return "recovered";
-}
-
 class Runner {
   public:
     Runner(Service& service, StopSignals& signals, const RunOptions& options)
@@ -128,6 +96,7 @@ class Runner {
 
     void log(const TickReport& report) {
         for (const Event& event : report.events) {
+            audit(event);
             if (!limit_.allow()) {
                 continue;
             }
@@ -139,11 +108,20 @@ class Runner {
         }
     }
 
+    void audit(const Event& event) {
+        const Status written = service_.audit(event);
+        if (!written && !told_audit_fails_) {
+            spdlog::warn("no audit log: {}", written.error().message);
+        }
+        told_audit_fails_ = !written;
+    }
+
     Service& service_;
     StopSignals& signals_;
     const RunOptions& options_;
     RateLimit limit_;
     Loop loop_;
+    bool told_audit_fails_ = false;
 };
 
 void set_up_log() {

@@ -68,6 +68,7 @@ class Journal {
     Result<LockedJournal> lock(LockMode mode) const;
 
     const std::string& directory() const { return directory_; }
+    const JournalWriter& writer() const { return writer_; }
 
   private:
     std::string directory_;

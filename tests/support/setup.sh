@@ -38,6 +38,8 @@ required|load for the demo and the guest tests|stress-ng
 # unit tests, and an independent tokenizer to compare with
 required|the unit tests|libgtest-dev libgmock-dev
 required|the tokenizer comparison|libsentencepiece-dev
+# what the agent prints and writes against its schema
+required|tests/cli|python3-jsonschema
 # sanitizers and libFuzzer for clang
 required|the fuzz preset|libclang-rt-14-dev
 # style checks of tests/lint; perl runs the kernel's checkpatch

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "audit.hpp"
+#include "kernel/audit_log.hpp"
 #include "loop.hpp"
 #include "support/fake_device.hpp"
 #include "support/fake_machine.hpp"
@@ -475,6 +477,39 @@ TEST_F(LoopTest, ALoadThatComesAndGoesMakesNoFlipFlop) {
     EXPECT_LE(all.size(), 3u);
     for (std::size_t i = 1; i < all.size(); i++) {
         EXPECT_GE(all[i].planned_boot_ns - all[i - 1].last_boot_ns, 1800 * kNsPerSecond);
+    }
+}
+
+// tests/cli/schema_test.py runs it for the audit log that it leaves.
+TEST_F(LoopTest, EveryKindOfEventIsAudited) {
+    config.policy.retry_after_undo_seconds = 0;
+    config.policy.cool_down_seconds = 0;
+    make_loop();
+    permille_after = 400;
+    tick_until_watching();  // of no effect: undone
+    permille_after = 100;
+    tick_until_watching();  // kept
+    kernel.error = EIO;
+    tick();
+    kernel.error = 0;
+    machine.clock.advance_ms(60'000);
+    tick();  // the module is back; the knob has moved, which the policy refuses
+    machine.set_group_file("/demo/hog", "cpu.weight", "70");
+    machine.clock.advance_ms(60'000);
+    tick();  // someone else's
+    is_healthy = true;
+    tick();
+    const char* place = std::getenv("LLAMUX_AUDIT_DIRECTORY");
+    const std::string directory = place ? place : machine.roots.state;
+    const AuditLog log(directory);
+    for (const Event& event : events) {
+        ASSERT_TRUE(log.append(audit_record(event, journal->writer(), machine.clock)));
+    }
+    for (const EventType type :
+         {EventType::kSuggestion, EventType::kMeasuring, EventType::kApplied, EventType::kKept,
+          EventType::kUndone, EventType::kRefused, EventType::kFrozen, EventType::kDegraded,
+          EventType::kRecovered, EventType::kHealthy}) {
+        EXPECT_GE(count(type), 1) << event_word(type);
     }
 }
 
