@@ -132,6 +132,7 @@ TickReport Loop::start() {
     report_accounting(account_for_all(*journal, parts_.knobs, parts_.is_alive, parts_.listener),
                       report);
     reviewed_ns_ = parts_.clock.boot_ns();
+    look_for_tuners();
     return report;
 }
 
@@ -357,9 +358,10 @@ Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_pers
                        present.error().message};
     }
     const CgroupNode* node = sensed.tree.find(candidate.cgroup_id);
-    const std::vector<Hold> holds =
+    std::vector<Hold> holds =
         holds_of(journal->entries(), journal->changes(), journal->writer().boot_id,
                  config_.policy.quarantine_after_failures);
+    holds.insert(holds.end(), tuner_holds_.begin(), tuner_holds_.end());
     const PolicyInput input{.snapshot = *snapshot_,
                             .present = *present,
                             .n_siblings = node ? node->n_siblings : 0,
@@ -482,6 +484,7 @@ void Loop::review_kept(TickReport& report) {
         return;
     }
     reviewed_ns_ = now;
+    look_for_tuners();
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
     if (!journal) {
         return degrade(journal.error().message, report);
@@ -490,6 +493,12 @@ void Loop::review_kept(TickReport& report) {
         account_for_all(*journal, parts_.knobs, parts_.is_alive, parts_.listener);
     accounting.still_kept.clear();  // said at the start
     report_accounting(accounting, report);
+}
+
+void Loop::look_for_tuners() {
+    if (parts_.other_tuners) {
+        tuner_holds_ = parts_.other_tuners();
+    }
 }
 
 // ---- reports --------------------------------------------------------------

@@ -90,6 +90,8 @@ struct LoopParts {
     OpenDevice open_device;  // also binds the telemetry maps
     std::function<bool(const Owner&)> is_alive;
     StepListener listener;  // may be empty
+    // Knobs that other programs look after; may be empty.
+    std::function<std::vector<Hold>()> other_tuners{};
 };
 
 class Loop {
@@ -122,6 +124,7 @@ class Loop {
     void judge_effect(TickReport& report);
     void finish();
     void review_kept(TickReport& report);
+    void look_for_tuners();
 
     Decision decide(const Candidate& candidate, const Fact& fact, bool by_person,
                     const Sensed& sensed, const Result<LockedJournal>& journal) const;
@@ -151,6 +154,7 @@ class Loop {
     std::string last_suggestion_id_;
     std::string last_refusal_;
     std::uint64_t reviewed_ns_ = 0;
+    std::vector<Hold> tuner_holds_;  // as of the last review
 
     // The change under way.
     Candidate candidate_;

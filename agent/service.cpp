@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "audit.hpp"
+#include "kernel/tuners.hpp"
 
 namespace llamux {
 
@@ -72,8 +73,12 @@ Result<std::unique_ptr<Device>> Service::open_device() {
 }
 
 std::vector<Hold> Service::holds(const LockedJournal& journal) const {
-    return holds_of(journal.entries(), journal.changes(), journal.writer().boot_id,
-                    config_.policy.quarantine_after_failures);
+    std::vector<Hold> holds =
+        holds_of(journal.entries(), journal.changes(), journal.writer().boot_id,
+                 config_.policy.quarantine_after_failures);
+    const std::vector<Hold> of_tuners = holds_of(find_tuners(roots_));
+    holds.insert(holds.end(), of_tuners.begin(), of_tuners.end());
+    return holds;
 }
 
 Status Service::audit(const Event& event) {
@@ -90,6 +95,7 @@ Loop Service::make_loop() {
         .open_device = [this] { return open_device(); },
         .is_alive = [this](const Owner& owner) { return proc_.is_alive(owner); },
         .listener = listener_,
+        .other_tuners = [this] { return holds_of(find_tuners(roots_)); },
     };
     return Loop(std::move(parts), config_);
 }

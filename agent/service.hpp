@@ -49,7 +49,8 @@ class Service {
     const CgroupFs& cgroups() const { return cgroups_; }
     // Into the audit log.
     Status audit(const Event& event);
-    // Knobs that are left alone, as of the journal and the configuration.
+    // Knobs that are left alone, as of the journal, the configuration and the
+    // other tuners that run.
     std::vector<Hold> holds(const LockedJournal& journal) const;
     bool is_alive(const Owner& owner) const { return proc_.is_alive(owner); }
 

@@ -127,8 +127,9 @@ int unfreeze(const Globals& globals, const FreezeOptions& options) {
         return tell_error(globals, journal.error());
     }
     const std::vector<Hold> holds = (*service)->holds(*journal);
-    const bool is_held = std::any_of(
-        holds.begin(), holds.end(), [&](const Hold& hold) { return covers(*target, hold.target); });
+    const bool is_held = std::any_of(holds.begin(), holds.end(), [&](const Hold& hold) {
+        return hold.reason != HoldReason::kOtherTuner && covers(*target, hold.target);
+    });
     if (!is_held) {
         return tell_error(globals, Error{ENOENT, hold_name(*target) + " is not frozen"});
     }

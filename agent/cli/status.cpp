@@ -65,11 +65,16 @@ Line speed_line(Device& device) {
 
 Line hold_line(const Hold& hold, std::uint64_t now_ns) {
     const std::uint64_t age_s = now_ns > hold.wall_ns ? (now_ns - hold.wall_ns) / kNsPerSecond : 0;
-    const std::string by = hold.reason == HoldReason::kAskedFor ? " by " + hold.by : "";
+    std::string words(hold_reason_word(hold.reason));
+    if (hold.reason == HoldReason::kAskedFor || hold.reason == HoldReason::kOtherTuner) {
+        words += (hold.reason == HoldReason::kAskedFor ? " by " : ", ") + hold.by;
+    }
+    if (hold.wall_ns != 0) {
+        words += ", " + format_age(age_s);
+    }
     return {"left alone",
-            fmt::format("{}: {}{}, {}{}", printable(hold_name(hold.target)),
-                        hold_reason_word(hold.reason), printable(by), format_age(age_s),
-                        hold.why.empty() ? "" : ": " + printable(hold.why)),
+            printable(hold_name(hold.target) + ": " + words +
+                      (hold.why.empty() ? "" : ": " + hold.why)),
             false};
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/consult.hpp"
 #include "kernel/terminal.hpp"
+#include "kernel/tuners.hpp"
 #include "report/text.hpp"
 
 namespace llamux {
@@ -97,6 +98,30 @@ void add_knobs(const Service& service, const llamux_signals& signals, std::vecto
         "not readable");
 }
 
+// One item for each that runs, with what is left to it.
+void add_tuners(const Roots& roots, std::vector<Item>& items) {
+    std::string known;
+    bool is_any_here = false;
+    for (const Tuner& tuner : find_tuners(roots)) {
+        known += (known.empty() ? "" : ", ") + std::string(tuner.name);
+        if (!tuner.is_here) {
+            continue;
+        }
+        is_any_here = true;
+        std::string knobs;
+        for (const llamux_action_kind kind : tuner.knobs) {
+            knobs += (knobs.empty() ? "" : ", ") + action_row(kind)->knob();
+        }
+        items.push_back(
+            {"tuner " + std::string(tuner.name), true,
+             fmt::format("{}; {}", tuner.what,
+                         knobs.empty() ? "no knob in common" : "left to it: " + knobs)});
+    }
+    if (!is_any_here) {
+        items.push_back({"other tuners", true, "none runs of " + known});
+    }
+}
+
 int support(const Globals& globals) {
     Result<std::unique_ptr<Service>> service = open_service(globals);
     if (!service) {
@@ -117,6 +142,7 @@ int support(const Globals& globals) {
                          sensed->has_pressure ? "" : "off: boot with psi=1"});
         add_knobs(**service, *sensed->signals, items);
     }
+    add_tuners(globals.roots, items);
     bool everything = true;
     Json list = Json::array();
     const Style style(wants_colour());

@@ -102,6 +102,8 @@ std::string_view hold_reason_word(HoldReason reason) {
             return "frozen";
         case HoldReason::kSomeoneElse:
             return "set by someone else";
+        case HoldReason::kOtherTuner:
+            return "left to another tuner";
         case HoldReason::kQuarantine:
             break;
     }

@@ -38,6 +38,7 @@ namespace llamux {
     X(CoolDown, "this knob was changed a short while ago")                              \
     X(RateLimit, "the changes allowed in one hour are used up")                         \
     X(Frozen, "this knob is left alone")                                                \
+    X(OtherTuner, "another program looks after this knob")                              \
     X(Quarantined, "changes of this knob did not help; it is not tried again")          \
     X(Reversal, "the opposite was kept not long ago")
 

@@ -17,6 +17,7 @@ Roots Roots::of_this_machine() {
         .device = LLAMUX_DEVICE,
         .state = "/var/lib/llamux",
         .config = "/etc/llamux/agent.json",
+        .run = "/run",
         .data = LLAMUX_DATA_DIR,  // where the build installs them
     };
 }
@@ -30,6 +31,7 @@ Roots Roots::below(const std::string& directory) {
         .device = directory + "/llamux",
         .state = directory + "/state",
         .config = directory + "/agent.json",
+        .run = directory + "/run",
         .data = directory + "/share",
     };
 }

@@ -16,6 +16,7 @@ struct Roots {
     std::string device;   // character device of the module
     std::string state;    // journal, lock, suggestions
     std::string config;   // configuration file
+    std::string run;      // where programs leave that they run
     std::string data;     // model manifest and shipped models
 
     static Roots of_this_machine();

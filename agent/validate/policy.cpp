@@ -267,20 +267,31 @@ bool is_same_knob(const Change& change, const Question& q) {
            change.plan.target.cgroup_id == q.candidate.cgroup_id;
 }
 
-// A person may try a knob that is in quarantine, but not one that is someone's.
+// A person may try a knob that is in quarantine or another tuner's, but not one
+// that is someone's.
 MaybeRefusal check_hold(const Question& q) {
     const Hold* hold =
         find_hold(q.input.holds, {q.row.kind, q.candidate.cgroup_path, q.candidate.cgroup_id});
     if (!hold) {
         return {};
     }
-    if (hold->reason != HoldReason::kQuarantine) {
-        const std::string word(hold_reason_word(hold->reason));
-        return refuse(RefusalReason::kFrozen,
-                      (hold->reason == HoldReason::kAskedFor ? word + " by " + hold->by : word) +
-                          (hold->why.empty() ? "" : ": " + hold->why));
+    const std::string word(hold_reason_word(hold->reason));
+    const std::string why = hold->why.empty() ? "" : ": " + hold->why;
+    switch (hold->reason) {
+        case HoldReason::kAskedFor:
+            return refuse(RefusalReason::kFrozen, word + " by " + hold->by + why);
+        case HoldReason::kSomeoneElse:
+            return refuse(RefusalReason::kFrozen, word + why);
+        case HoldReason::kOtherTuner:
+        case HoldReason::kQuarantine:
+            break;
     }
-    return q.input.by_person ? MaybeRefusal{} : refuse(RefusalReason::kQuarantined, hold->why);
+    if (q.input.by_person) {
+        return {};
+    }
+    return hold->reason == HoldReason::kOtherTuner
+               ? refuse(RefusalReason::kOtherTuner, hold->by + why)
+               : refuse(RefusalReason::kQuarantined, hold->why);
 }
 
 // History counts only within this boot: boot time starts anew, and what was

@@ -403,6 +403,14 @@ TEST_F(PolicyTest, AKnobInQuarantineIsForPeopleOnly) {
     expect_allowed();
 }
 
+TEST_F(PolicyTest, AnotherTunersKnobIsForPeopleOnly) {
+    ask_weight(100, 50);
+    holds = {{HoldReason::kOtherTuner, {LLAMUX_ACTION_CPU_WEIGHT, "", 0}, 0, "ananicy-cpp", ""}};
+    expect_refused(RefusalReason::kOtherTuner);
+    by_person = true;
+    expect_allowed();
+}
+
 TEST_F(PolicyTest, WhatWasKeptIsNotReversedSoon) {
     ask_weight(100, 50);
     Change& last = add_change(EntryType::kKept, 1799);
