@@ -111,6 +111,10 @@ class Loop {
     // Gives up the change under way; undoes it if it was written.
     TickReport abandon(const std::string& why);
 
+    // From the next tick on. What is being measured goes on, and what is
+    // already judged stays.
+    void reconfigure(Config config) { config_ = std::move(config); }
+
     LoopState state() const { return state_; }
     bool degraded() const { return degraded_; }
 

@@ -81,6 +81,11 @@ std::vector<Hold> Service::holds(const LockedJournal& journal) const {
     return holds;
 }
 
+void Service::reconfigure(const Config& config) {
+    config_ = config;
+    sense_.set_marks(config.groups);
+}
+
 Status Service::audit(const Event& event) {
     return audit_.append(audit_record(event, journal_->writer(), clock_));
 }

@@ -47,6 +47,8 @@ class Service {
     Clock& clock() { return clock_; }
     const ProcFs& proc() const { return proc_; }
     const CgroupFs& cgroups() const { return cgroups_; }
+    // From the next look on; what is loaded or running stays as it is.
+    void reconfigure(const Config& config);
     // Into the audit log.
     Status audit(const Event& event);
     // Knobs that are left alone, as of the journal, the configuration and the

@@ -166,7 +166,7 @@ int apply(const Globals& globals, const ApplyOptions& options) {
     if (!wish) {
         return tell_error(globals, wish.error());
     }
-    Result<StopSignals> signals = StopSignals::catch_all();
+    Result<StopSignals> signals = StopSignals::catch_all(HangUp::kStops);
     if (!signals) {
         return tell_error(globals, signals.error());
     }

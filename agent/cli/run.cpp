@@ -27,10 +27,28 @@ bool is_bad_news(EventType type) {
     return type == EventType::kFailed || type == EventType::kDegraded || type == EventType::kFrozen;
 }
 
+// The file, and what the command line says besides it.
+Result<Config> read_config(const Globals& globals, const RunOptions& options) {
+    Result<Config> config = read_config(globals);
+    if (config) {
+        config->policy.apply = config->policy.apply || options.apply;
+        if (options.interval_seconds > 0) {
+            config->interval_ms = static_cast<std::uint32_t>(options.interval_seconds * 1000);
+        }
+    }
+    return config;
+}
+
+std::string_view mode_words(const Config& config) {
+    return config.policy.apply ? "watching, advising and acting" : "watching and advising";
+}
+
 class Runner {
   public:
-    Runner(Service& service, StopSignals& signals, const RunOptions& options)
-        : service_(service),
+    Runner(const Globals& globals, Service& service, StopSignals& signals,
+           const RunOptions& options)
+        : globals_(globals),
+          service_(service),
           signals_(signals),
           options_(options),
           limit_(service.clock(), kLogLinesPerMinute),
@@ -88,10 +106,27 @@ class Runner {
                     spdlog::info("stopping on signal {}", signal);
                     return kExitHealthy;
                 }
+                if (signals_.take_reload()) {
+                    reload();
+                }
                 notify_service_manager("WATCHDOG=1");
                 left -= nap;
             } while (left.count() > 0);
         }
+    }
+
+    // A change that is being measured goes on; a configuration with a mistake
+    // changes nothing.
+    void reload() {
+        notify_reloading();
+        if (const Result<Config> config = read_config(globals_, options_); config) {
+            service_.reconfigure(*config);
+            loop_.reconfigure(*config);
+            spdlog::info("configuration read again: {}", mode_words(*config));
+        } else {
+            spdlog::error("the configuration stays as it was: {}", config.error().message);
+        }
+        notify_service_manager("READY=1");
     }
 
     void log(const TickReport& report) {
@@ -116,6 +151,7 @@ class Runner {
         told_audit_fails_ = !written;
     }
 
+    const Globals& globals_;
     Service& service_;
     StopSignals& signals_;
     const RunOptions& options_;
@@ -154,14 +190,10 @@ void become_light(const Config& config, const Roots& roots, const ProcFs& proc) 
 
 int run(const Globals& globals, const RunOptions& options) {
     set_up_log();
-    Result<Config> config = read_config(globals);
+    Result<Config> config = read_config(globals, options);
     if (!config) {
         spdlog::error("{}", config.error().message);
         return kExitProblem;
-    }
-    config->policy.apply = config->policy.apply || options.apply;
-    if (options.interval_seconds > 0) {
-        config->interval_ms = static_cast<std::uint32_t>(options.interval_seconds * 1000);
     }
     const ProcFs proc(globals.roots);
     if (const auto missing = missing_capabilities(proc); !missing.empty()) {
@@ -177,21 +209,20 @@ int run(const Globals& globals, const RunOptions& options) {
         spdlog::error("{}", claim.error().message);
         return kExitProblem;
     }
-    Result<StopSignals> signals = StopSignals::catch_all();
+    Result<StopSignals> signals = StopSignals::catch_all(HangUp::kReloads);
     if (!signals) {
         spdlog::error("{}", signals.error().message);
         return kExitProblem;
     }
     become_light(*config, globals.roots, proc);
-    const bool acts = config->policy.apply;
     Result<std::unique_ptr<Service>> service = Service::make(globals.roots, *config, {});
     if (!service) {
         spdlog::error("{}", service.error().message);
         return kExitProblem;
     }
     start_telemetry(**service);
-    spdlog::info("{}", acts ? "watching, advising and acting" : "watching and advising");
-    return Runner(**service, *signals, options).run();
+    spdlog::info("{}", mode_words(*config));
+    return Runner(globals, **service, *signals, options).run();
 }
 
 }  // namespace

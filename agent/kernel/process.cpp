@@ -31,12 +31,18 @@ std::uint64_t now_ns(clockid_t clock) {
 }
 
 volatile sig_atomic_t last_signal = 0;
+volatile sig_atomic_t reload_asked = 0;
+volatile sig_atomic_t hang_up_reloads = 0;
 int wake_fd = -1;
 
 // Async-signal-safe: one store and one write(2).
 void on_signal(int signal) {
     const int saved_errno = errno;
-    last_signal = signal;
+    if (signal == SIGHUP && hang_up_reloads) {
+        reload_asked = 1;
+    } else {
+        last_signal = signal;
+    }
     const std::uint64_t one = 1;
     (void)!::write(wake_fd, &one, sizeof(one));
     errno = saved_errno;
@@ -66,7 +72,8 @@ std::uint64_t SystemClock::wall_ns() {
     return now_ns(CLOCK_REALTIME);
 }
 
-Result<StopSignals> StopSignals::catch_all() {
+Result<StopSignals> StopSignals::catch_all(HangUp meaning) {
+    hang_up_reloads = meaning == HangUp::kReloads;
     Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!fd.is_open()) {
         return errno_error(errno, "eventfd");
@@ -89,6 +96,19 @@ int StopSignals::wait(std::chrono::milliseconds timeout) {
     return last_signal;
 }
 
+bool StopSignals::take_reload() {
+    if (!reload_asked) {
+        return false;
+    }
+    reload_asked = 0;
+    std::uint64_t n_signals = 0;
+    if (last_signal == 0) {
+        // Made unreadable again; a signal from here on makes it readable.
+        (void)!::read(fd_.get(), &n_signals, sizeof(n_signals));
+    }
+    return true;
+}
+
 Result<Fd> claim_service(const std::string& state_directory) {
     if (Status made = make_directories(state_directory, 0700); !made) {
         return made.error();
@@ -108,6 +128,12 @@ bool service_is_running(const std::string& state_directory) {
 
 void notify_service_manager(const std::string& state) {
     sd_notify(0, state.c_str());
+}
+
+void notify_reloading() {
+    // systemd compares the time with that of its request.
+    const std::uint64_t us = now_ns(CLOCK_MONOTONIC) / kNsPerUs;
+    notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us));
 }
 
 std::chrono::milliseconds watchdog_interval() {

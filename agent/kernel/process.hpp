@@ -24,11 +24,15 @@ class SystemClock final : public Clock {
 
 // SIGTERM, SIGINT and SIGHUP wake a file descriptor. They are not blocked, so
 // that they also interrupt a long wait for the model (EINTR). One per process.
+enum class HangUp { kStops, kReloads };
 class StopSignals {
   public:
-    static Result<StopSignals> catch_all();
-    // The signal that came within the time or before, else 0.
+    static Result<StopSignals> catch_all(HangUp meaning);
+    // The signal to stop that came within the time or before, else 0. Returns
+    // early when it is to reload.
     int wait(std::chrono::milliseconds timeout);
+    // Whether it was asked since the last call.
+    bool take_reload();
     int fd() const { return fd_.get(); }  // readable once one came
 
   private:
@@ -42,6 +46,7 @@ bool service_is_running(const std::string& state_directory);
 
 // The service manager; does nothing where there is none.
 void notify_service_manager(const std::string& state);  // "READY=1"
+void notify_reloading();                                // until the next READY=1
 // Half the watchdog's time, or 0 without one.
 std::chrono::milliseconds watchdog_interval();
 bool started_by_systemd();

@@ -32,6 +32,9 @@ class Sense {
     // gives LLAMUX_UNKNOWN.
     Result<Sensed> read();
 
+    // From the next reading on.
+    void set_marks(GroupMarks marks) { marks_ = std::move(marks); }
+
     // LLAMUX_GROUP_* of each node, in the tree's order.
     std::vector<std::uint32_t> flags_of(const CgroupTree& tree) const;
 

@@ -513,6 +513,17 @@ TEST_F(LoopTest, EveryKindOfEventIsAudited) {
     }
 }
 
+TEST_F(LoopTest, ANewConfigurationCountsFromTheNextTickAndLosesNothing) {
+    tick_until(LoopState::kMeasuring);
+    config.policy.apply = false;
+    config.on_exit = OnExit::kKeep;
+    loop->reconfigure(config);
+    tick_until_watching();
+    EXPECT_EQ(count(EventType::kKept), 1) << "what was begun is seen through";
+    loop->stop();
+    EXPECT_EQ(weight(), "50");
+}
+
 TEST_F(LoopTest, TheHourlyLimitIsNeverExceeded) {
     config.policy.changes_per_hour = 1;
     config.policy.cool_down_seconds = 0;
