@@ -40,8 +40,8 @@ required|the unit tests|libgtest-dev libgmock-dev
 required|the tokenizer comparison|libsentencepiece-dev
 # what the agent prints and writes against its schema
 required|tests/cli|python3-jsonschema
-# the systemd unit, by systemd's own checks
-required|tests/cli|systemd
+# manual pages, completion and the systemd unit, by the programs that read them
+required|tests/cli|mandoc fish zsh systemd
 # sanitizers and libFuzzer for clang
 required|the fuzz preset|libclang-rt-14-dev
 # style checks of tests/lint; perl runs the kernel's checkpatch
