@@ -250,6 +250,8 @@ TEST(Shape, PackedSizeIsAtMostFivePercentMore) {
 TEST(Select, PicksTheBestThatTheCpuHas) {
     EXPECT_STREQ(llx_kernels_select(0, nullptr)->name, "generic");
     EXPECT_EQ(llx_kernels_select(~0U, nullptr), llx_kernels_all[0]);
+    EXPECT_STREQ(llx_kernels_select(LLX_CPU_AVX2, nullptr)->name, "avx2");
+    EXPECT_STREQ(llx_kernels_select(LLX_CPU_AVX2 | LLX_CPU_TCG, nullptr)->name, "avx2tcg");
     EXPECT_EQ(llx_kernels_select(~0U, "no such table"), nullptr);
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
         EXPECT_EQ(llx_kernels_select((*k)->needs, (*k)->name), *k);
