@@ -5,6 +5,7 @@
 #   make demo       watch Llamux find a noisy neighbour in a real kernel
 #   make test       set up, build and run every test
 #   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
+#   make test-tinyllama  the engine and the module at TinyLlama's full size
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean
@@ -18,7 +19,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test test-uml bench lint fuzz install clean
+.PHONY: all setup configure demo test test-tinyllama test-uml bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -40,6 +41,9 @@ test-uml:
 	cmake --preset uml
 	cmake --build --preset uml -j $(JOBS)
 	ctest --preset uml -j $(JOBS)
+
+test-tinyllama: all
+	tests/golden/test-tinyllama
 
 bench: all
 	tests/bench/run.sh
