@@ -20,7 +20,7 @@
 #define TOKENS 8u
 #define GROUP 4u
 #define HALF 32u /* bytes of either half in a vector */
-/* Of 512, 1024, 2048, 4096 and 8192 the best in bench_server's decode, Zen 3 */
+/* Of 1024, 2048, 4096 and 8192 the best in bench_server's decode, Zen 3 */
 #define PREFETCH_BYTES 1024u
 #define HEAD (5 * VECTOR) /* scales before a super-block's values */
 
