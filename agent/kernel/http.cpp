@@ -4,6 +4,7 @@
 #include "kernel/http.hpp"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,20 +20,48 @@ constexpr long kConnectSeconds = 30;
 constexpr long kStalledBytesPerSecond = 1;
 constexpr long kStalledSeconds = 60;
 
-struct FreeCurl {
-    void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+// Loaded when it is needed: with what it brings along it would make the
+// service, which never downloads, half as large again (9.2 MiB without, 13.7 MiB with
+// it, /usr/bin/time on `history`).
+struct Libcurl {
+    decltype(&::curl_easy_init) init;
+    decltype(&::curl_easy_setopt) setopt;
+    decltype(&::curl_easy_perform) perform;
+    decltype(&::curl_easy_getinfo) getinfo;
+    decltype(&::curl_easy_strerror) strerror;
+    decltype(&::curl_easy_cleanup) cleanup;
 };
+
+template <class Function>
+bool find(void* library, const char* name, Function& function) {
+    function = reinterpret_cast<Function>(::dlsym(library, name));
+    return function != nullptr;
+}
+
+// nullptr: it is not installed. Stays loaded.
+const Libcurl* libcurl() {
+    static Libcurl functions{};
+    void* library = ::dlopen("libcurl.so.4", RTLD_NOW);
+    const bool is_whole = library && find(library, "curl_easy_init", functions.init) &&
+                          find(library, "curl_easy_setopt", functions.setopt) &&
+                          find(library, "curl_easy_perform", functions.perform) &&
+                          find(library, "curl_easy_getinfo", functions.getinfo) &&
+                          find(library, "curl_easy_strerror", functions.strerror) &&
+                          find(library, "curl_easy_cleanup", functions.cleanup);
+    return is_whole ? &functions : nullptr;
+}
 
 class Transfer {
   public:
-    Transfer(const std::string& url, int fd, std::uint64_t have_bytes, std::uint64_t all_bytes,
-             const OnProgress& progress)
-        : url_(url),
+    Transfer(const Libcurl& library, const std::string& url, int fd, std::uint64_t have_bytes,
+             std::uint64_t all_bytes, const OnProgress& progress)
+        : library_(library),
+          url_(url),
           fd_(fd),
           have_bytes_(have_bytes),
           all_bytes_(all_bytes),
           progress_(progress),
-          curl_(curl_easy_init()) {}
+          curl_(library.init(), library.cleanup) {}
 
     Status run() {
         if (!curl_) {
@@ -57,18 +86,18 @@ class Transfer {
         if (have_bytes_ > 0) {
             set(CURLOPT_RANGE, range.c_str());
         }
-        return outcome(curl_easy_perform(curl_.get()));
+        return outcome(library_.perform(curl_.get()));
     }
 
   private:
     template <class Value>
     void set(CURLoption option, Value value) {
-        (void)curl_easy_setopt(curl_.get(), option, value);
+        (void)library_.setopt(curl_.get(), option, value);
     }
 
     long http_status() const {
         long status = 0;
-        (void)curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
+        (void)library_.getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
         return status;
     }
 
@@ -120,7 +149,7 @@ class Transfer {
             }
         }
         curl_off_t to_come = -1;
-        (void)curl_easy_getinfo(curl_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &to_come);
+        (void)library_.getinfo(curl_.get(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &to_come);
         if (to_come >= 0 && have_bytes_ + static_cast<std::uint64_t>(to_come) != all_bytes_) {
             return Error{EPROTO,
                          url_ + ": the server's file has " +
@@ -142,7 +171,7 @@ class Transfer {
             return refusal_.error();
         }
         const std::string words =
-            *curl_words_.data() != '\0' ? curl_words_.data() : curl_easy_strerror(code);
+            *curl_words_.data() != '\0' ? curl_words_.data() : library_.strerror(code);
         const std::string came = "only " + std::to_string(have_bytes_) + " of " +
                                  std::to_string(all_bytes_) + " bytes came";
         if (code != CURLE_OK && have_bytes_ < all_bytes_ && has_begun_) {
@@ -160,12 +189,13 @@ class Transfer {
         return {};
     }
 
+    const Libcurl& library_;
     const std::string& url_;
     int fd_;
     std::uint64_t have_bytes_;
     std::uint64_t all_bytes_;
     const OnProgress& progress_;
-    std::unique_ptr<CURL, FreeCurl> curl_;
+    std::unique_ptr<CURL, decltype(&::curl_easy_cleanup)> curl_;
     std::array<char, CURL_ERROR_SIZE> curl_words_{};
     bool has_begun_ = false;
     Status refusal_;
@@ -175,7 +205,11 @@ class Transfer {
 
 Status download(const std::string& url, int fd, std::uint64_t have_bytes, std::uint64_t all_bytes,
                 const OnProgress& progress) {
-    return Transfer(url, fd, have_bytes, all_bytes, progress).run();
+    const Libcurl* library = libcurl();
+    if (!library) {
+        return Error{ENOENT, "downloading needs libcurl (libcurl.so.4), which is not installed"};
+    }
+    return Transfer(*library, url, fd, have_bytes, all_bytes, progress).run();
 }
 
 }  // namespace llamux

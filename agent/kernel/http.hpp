@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Gets one file over HTTP, from where an earlier try stopped. By libcurl.
+// Gets one file over HTTP, from where an earlier try stopped. By libcurl, which is
+// loaded then.
 #pragma once
 
 #include <cstdint>
