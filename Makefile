@@ -5,7 +5,7 @@
 #   make demo       watch Llamux find a noisy neighbour in a real kernel
 #   make test       set up, build and run every test
 #   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
-#   make test-tinyllama  the engine and the module at TinyLlama's full size
+#   make test-tinyllama  the engine at TinyLlama's full size, natively and in guests
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean

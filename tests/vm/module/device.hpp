@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "uapi/llamux.h"
 #include "vm/module/guest.hpp"
@@ -59,6 +60,20 @@ class Device {
         if (message)
             *message = request.error;
         return error;
+    }
+
+    // Bits of the logits after bos and the text.
+    [[nodiscard]] std::vector<std::uint32_t> logits(const std::string& text) const {
+        llamux_model_info info = {.size = sizeof(info)};
+        EXPECT_EQ(call(LLAMUX_IOC_MODEL_INFO, &info), 0);
+        std::vector<std::uint32_t> bits(info.n_vocab);
+        llamux_eval eval = {.size = sizeof(eval),
+                            .prompt = reinterpret_cast<std::uint64_t>(text.data()),
+                            .prompt_bytes = static_cast<std::uint32_t>(text.size()),
+                            .n_logits = info.n_vocab,
+                            .logits = reinterpret_cast<std::uint64_t>(bits.data())};
+        EXPECT_EQ(call(LLAMUX_IOC_EVAL, &eval), 0);
+        return bits;
     }
 
     [[nodiscard]] llamux_params params() const {

@@ -74,19 +74,6 @@ class Library {
     llx_model* model_ = nullptr;
 };
 
-Bits kernel_logits(const Device& device, const std::string& text) {
-    llamux_model_info info = {.size = sizeof(info)};
-    EXPECT_EQ(device.call(LLAMUX_IOC_MODEL_INFO, &info), 0);
-    Bits bits(info.n_vocab);
-    llamux_eval eval = {.size = sizeof(eval),
-                        .prompt = reinterpret_cast<std::uint64_t>(text.data()),
-                        .prompt_bytes = static_cast<std::uint32_t>(text.size()),
-                        .n_logits = info.n_vocab,
-                        .logits = reinterpret_cast<std::uint64_t>(bits.data())};
-    EXPECT_EQ(device.call(LLAMUX_IOC_EVAL, &eval), 0);
-    return bits;
-}
-
 // All models and texts, one after another.
 Bits all_library_logits(const llx_kernels* kernels) {
     Bits all;
@@ -106,7 +93,7 @@ Bits all_kernel_logits() {
     for (const std::uint32_t type : kTypes) {
         EXPECT_EQ(device.load(write_model("parity", parity_model(type))), 0);
         for (const std::string& text : kTexts) {
-            const Bits bits = kernel_logits(device, text);
+            const Bits bits = device.logits(text);
             all.insert(all.end(), bits.begin(), bits.end());
         }
     }
