@@ -2,8 +2,8 @@
 /*
  * Reads a model file for the engine, and owns the model in use.
  *
- * Bytes come through kernel_read_file(), so that the LSMs, LoadPin and IMA
- * treat a model as they treat firmware. They are not trusted any further:
+ * The file is opened up by kernel_read_file(), so that the LSMs, LoadPin and IMA
+ * treat a model as they treat firmware. Its bytes are not trusted any further:
  * the engine checks every one of them. Writers are kept out while it reads.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -41,22 +41,44 @@ void llx_model_file_init(u32 n_ctx)
 	n_ctx_max = n_ctx;
 }
 
-/* A struct llx_reader's read(); @ctx is the file. */
+/* What is being loaded. */
+struct source {
+	struct file *file;
+	bool is_allowed; /* the security modules have seen it */
+};
+
+/*
+ * The first read asks the security modules, for the whole file. Asking again
+ * for each part makes IMA hash all of it again where the file system does not
+ * number its changes (tmpfs before 6.6), hundreds of times. Nobody can write to
+ * the file between two reads.
+ */
+static ssize_t read_part(struct source *source, u64 offset, void *buf,
+			 size_t bytes)
+{
+	loff_t pos = offset;
+	size_t file_size;
+	ssize_t n;
+
+	if (source->is_allowed)
+		return kernel_read(source->file, buf, bytes, &pos);
+	n = kernel_read_file(source->file, offset, &buf, bytes, &file_size,
+			     READING_FIRMWARE);
+	source->is_allowed = n > 0;
+	return n;
+}
+
+/* A struct llx_reader's read(); @ctx is a struct source. */
 static int read_exactly(void *ctx, u64 offset, void *buf, size_t bytes)
 {
-	struct file *file = ctx;
 	size_t done = 0;
+	ssize_t n;
 
 	while (done < bytes) {
-		void *chunk = buf + done;
-		size_t file_size;
-		ssize_t n;
-
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		n = kernel_read_file(file, offset + done, &chunk,
-				     min_t(size_t, bytes - done, SZ_1M),
-				     &file_size, READING_FIRMWARE);
+		n = read_part(ctx, offset + done, buf + done,
+			      min_t(size_t, bytes - done, SZ_1M));
 		if (n < 0)
 			return n;
 		if (!n)
@@ -93,8 +115,9 @@ static u32 find_chat_template(const char *name)
 static int load_model(struct file *file, u32 chat_template,
 		      struct llx_model **model, struct llx_error *err)
 {
+	struct source source = { .file = file };
 	struct llx_reader reader = {
-		.ctx = file,
+		.ctx = &source,
 		.size = i_size_read(file_inode(file)),
 		.read = read_exactly,
 	};

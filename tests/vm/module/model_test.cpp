@@ -212,6 +212,31 @@ TEST(ModuleModel, SecurityModulesSeeTheFile) {
     EXPECT_TRUE(measured());
 }
 
+// Asked for each part, IMA hashes all of the file each time where the file
+// system does not number its changes.
+TEST(ModuleModel, SecurityModulesAreAskedOnce) {
+    const std::string tracing = "/sys/kernel/tracing/";
+    const auto set = [&](const char* file, const char* value) {
+        std::ofstream out(tracing + file);
+        out << value << std::flush;
+        EXPECT_TRUE(out.good()) << file;
+    };
+    const std::string path = write_model("large", slow_model());
+    const Module module;
+    const Device device;
+    set("set_ftrace_filter", "security_kernel_read_file");
+    set("current_tracer", "function");
+    EXPECT_EQ(device.load(path), 0);
+    const std::string trace = file_bytes(tracing + "trace");
+    set("current_tracer", "nop");
+    set("set_ftrace_filter", "");
+    std::size_t n_calls = 0;
+    for (std::size_t at = 0; (at = trace.find("security_kernel_read_file <-", at)) != trace.npos;
+         at++)
+        n_calls++;
+    EXPECT_EQ(n_calls, 1U) << trace;
+}
+
 TEST(ModuleModel, SwapsUnderLoadWithoutAGap) {
     const std::string one = write_model("one", quick_model(1));
     const std::string two = write_model("two", quick_model(2));
