@@ -114,3 +114,21 @@ class Model:
         if LIB.llama_decode(self.context, LIB.llama_batch_get_one(ctypes.addressof(cell), 1)):
             sys.exit("llama_decode failed")
         return LIB.llama_get_logits_ith(self.context, -1)[:self.n_vocab]
+
+    def answer(self, tokens, most, is_end):
+        """Greedy, from an empty context, with the token that ends it: at most
+        @most; gaps: between the best two logits."""
+        self.restart()
+        for token in tokens:
+            logits = self.logits(token)
+        chosen, gaps, text = [], [], b""
+        while len(chosen) < most:
+            second, first = sorted(logits)[-2:]
+            gaps.append(round(first - second, 4))
+            token = logits.index(first)
+            chosen.append(token)
+            if is_end(token):
+                break
+            text += self.piece(token)
+            logits = self.logits(token)
+        return {"answer": chosen, "gaps": gaps, "text": text.decode(errors="replace")}

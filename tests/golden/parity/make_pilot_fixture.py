@@ -55,21 +55,8 @@ def scenes(generator):
 
 
 def answer(model, tokens):
-    """Greedy, with the token that ends it; gaps: between the best two logits."""
-    model.restart()
-    for token in tokens:
-        logits = model.logits(token)
-    chosen, gaps, text = [], [], b""
-    while len(chosen) < MAX_ANSWER:
-        second, first = sorted(logits)[-2:]
-        gaps.append(round(first - second, 4))
-        token = logits.index(first)
-        chosen.append(token)
-        if token == model.eos or model.piece(token) == b"\n":
-            break
-        text += model.piece(token)
-        logits = model.logits(token)
-    return {"answer": chosen, "gaps": gaps, "text": text.decode(errors="replace")}
+    return model.answer(tokens, MAX_ANSWER,
+                        lambda token: token == model.eos or model.piece(token) == b"\n")
 
 
 def main():
