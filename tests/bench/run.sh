@@ -31,31 +31,27 @@ install_peers() {
 	done
 }
 
-# Prints the path of the file to compare on.
+# Prints the path of the file to compare on: that of tests/golden/test-tinyllama.
 model_file() {
-	model=${LLAMUX_BENCH_MODEL:-$out/tinyllama.gguf}
-	if [ ! -f "$model" ] && has_target make_tinyllama; then
-		cmake --build "$build" --target make_tinyllama >&2
+	model=${LLAMUX_BENCH_MODEL:-$build/tinyllama/random-q4_k_m.gguf}
+	if [ ! -f "$model" ]; then
+		mkdir -p "$(dirname "$model")"
 		"$build/tests/support/make_tinyllama" "$model" >&2
 	fi
 	echo "$model"
 }
 
 [ -f "$build/build.ninja" ] || cmake -S "$repo" --preset release
-cmake --build "$build" --target engine_bench bench_server
+cmake --build "$build" --target engine_bench bench_server make_tinyllama
 mkdir -p "$out"
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ *//')," \
 	"$(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg), commit $(git -C "$repo" describe --always --dirty)"
 
 model=$(model_file)
-if [ -f "$model" ]; then
-	install_peers
-	/usr/bin/python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
-		--python "$out/venv/bin/python" --out "$out" "$@" "$model"
-else
-	echo "bench: no file to compare on: set LLAMUX_BENCH_MODEL"
-fi
+install_peers
+/usr/bin/python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
+	--python "$out/venv/bin/python" --out "$out" "$@" "$model"
 
 "$build/tests/bench/engine_bench" --json "$out/engine.json" "$@"
 
