@@ -79,6 +79,14 @@ BAD_LINE = re.compile(
 )
 
 
+# The kernel patches its own code (here: tracepoints) by way of an int3, which it
+# takes back after all CPUs have seen it. QEMU's TCG, a thread for each CPU, may
+# still execute the translated int3 afterwards; nobody owns it then.
+STALE_BREAKPOINT = re.compile(r"\bint3: 0000 \[#1\]")
+# More in one run would be a fault of ours.
+MAX_EMULATOR_FAULTS = 4
+
+
 def allowed_lines():
     """The exceptions: one regular expression a line, comments with #."""
     text = (VM_DIR / "kernel-log-allow").read_text()
@@ -467,6 +475,13 @@ class Run:
     def ended(self):
         """Names of the tests that have a result: an exit status, or the guest's death."""
         return [n for n, _, _ in self.jobs if n in self.results or n == self.died]
+
+    def emulator_fault(self):
+        """The test in which QEMU's translator took the guest down, or None."""
+        if self.machine.kernel.series in UML or accelerator(self.machine.build) != "tcg":
+            return None
+        log = split_log(self.console()).get(self.died, "")
+        return self.died if STALE_BREAKPOINT.search(log) else None
 
     def judge(self, name, log):
         """(why it failed: empty if it passed, bad lines of its kernel log)."""

@@ -87,6 +87,10 @@ def check_rules():
         expect(guest.bad_lines(line) == [line], f"is bad: {line}")
     for line in FINE.splitlines():
         expect(not guest.bad_lines(line), f"is fine: {line}")
+    fault = guest.STALE_BREAKPOINT.search
+    expect(fault("[   43.9] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"), "6.12's stale breakpoint")
+    expect(fault("[   43.9] int3: 0000 [#1] PREEMPT SMP NOPTI"), "6.1's stale breakpoint")
+    expect(not any(map(fault, BAD.splitlines())), "no other oops is the emulator's fault")
     parts = guest.split_log("a\nllamux-vm: begin t\nb\nllamux-vm: end t\nc")
     expect(parts == {"boot": "a\nc", "t": "b"}, "kernel lines go to the test that was running")
 
