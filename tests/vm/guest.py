@@ -79,7 +79,7 @@ BAD_LINE = re.compile(
 )
 
 
-# The kernel patches its own code (here: tracepoints) by way of an int3, which it
+# The kernel patches its own code (static keys, tracepoints) by way of an int3, which it
 # takes back after all CPUs have seen it. QEMU's TCG, a thread for each CPU, may
 # still execute the translated int3 afterwards; nobody owns it then.
 STALE_BREAKPOINT = re.compile(r"\bint3: 0000 \[#1\]")
@@ -477,7 +477,7 @@ class Run:
         return [n for n, _, _ in self.jobs if n in self.results or n == self.died]
 
     def emulator_fault(self):
-        """The test in which QEMU's translator took the guest down, or None."""
+        """The test (or "boot") in which QEMU's translator took the guest down, or None."""
         if self.machine.kernel.series in UML or accelerator(self.machine.build) != "tcg":
             return None
         log = split_log(self.console()).get(self.died, "")
