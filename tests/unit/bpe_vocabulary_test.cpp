@@ -13,50 +13,23 @@
 #include <vector>
 
 #include "support/engine.hpp"
+#include "support/loaded_tokenizer.hpp"
 #include "support/tiny_model.hpp"
 
 namespace {
 
 using llamux::test::bpe_character;
 using llamux::test::Bytes;
+using llamux::test::decode;
 using llamux::test::GgufWriter;
+using llamux::test::load_tokenizer;
+using llamux::test::load_vocab;
+using llamux::test::LoadedTokenizer;
 using llamux::test::TinyVocab;
+using llamux::test::Tokenizer;
 using Ids = std::vector<std::int32_t>;
 
 enum : std::int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
-
-struct Free {
-    void operator()(llx_tokenizer* t) const { llx_tokenizer_free(t); }
-};
-using Tokenizer = std::unique_ptr<llx_tokenizer, Free>;
-
-struct Loaded {
-    Tokenizer tokenizer;
-    llx_error error = {};
-    int code = 0;
-};
-
-Loaded load(const GgufWriter& writer) {
-    const Bytes file = writer.bytes();
-    Loaded loaded;
-    llx_gguf gguf = {};
-    llx_tokenizer* t = nullptr;
-    loaded.code = llx_gguf_parse(&gguf, file.data(), file.size(), file.size(), &loaded.error);
-    if (loaded.code == 0) {
-        loaded.code = llx_tokenizer_load(&t, &gguf, &loaded.error);
-    }
-    loaded.tokenizer.reset(t);
-    llx_gguf_destroy(&gguf);
-    return loaded;
-}
-
-Tokenizer load_vocab(const TinyVocab& vocab) {
-    GgufWriter writer;
-    vocab.put(writer);
-    Loaded loaded = load(writer);
-    EXPECT_EQ(loaded.code, 0) << loaded.error.text;
-    return std::move(loaded.tokenizer);
-}
 
 Ids encode(const Tokenizer& t, std::string_view text) {
     Ids ids(text.size());
@@ -66,17 +39,6 @@ Ids encode(const Tokenizer& t, std::string_view text) {
               0);
     ids.resize(n);
     return ids;
-}
-
-std::string decode(const Tokenizer& t, const Ids& ids) {
-    std::string text;
-    for (const std::int32_t id : ids) {
-        char piece[LLX_MAX_PIECE_BYTES];
-        const int n = llx_tokenizer_piece(t.get(), id, piece, sizeof(piece));
-        EXPECT_GE(n, 0) << id;
-        text.append(piece, static_cast<std::size_t>(std::max(n, 0)));
-    }
-    return text;
 }
 
 // All bytes and nothing else; token and byte are the same number.
@@ -187,7 +149,7 @@ TEST(BpeVocabulary, ReadsFlagsAndDefaults) {
     writer.remove("tokenizer.ggml.bos_token_id");
     writer.remove("tokenizer.ggml.eos_token_id");
     writer.set("tokenizer.ggml.add_space_prefix", true);
-    Loaded loaded = load(writer);
+    LoadedTokenizer loaded = load_tokenizer(writer);
     ASSERT_EQ(loaded.code, 0) << loaded.error.text;
     const llx_vocab* vocab = llx_tokenizer_vocab(loaded.tokenizer.get());
     EXPECT_EQ(vocab->bos, -1);
@@ -199,18 +161,18 @@ TEST(BpeVocabulary, ReadsFlagsAndDefaults) {
 
     writer.set("tokenizer.ggml.pre", "llama-bpe");
     writer.set("tokenizer.ggml.bos_token_id", std::uint32_t{7});
-    loaded = load(writer);
+    loaded = load_tokenizer(writer);
     ASSERT_EQ(loaded.code, 0) << loaded.error.text;
     EXPECT_TRUE(llx_tokenizer_vocab(loaded.tokenizer.get())->add_bos);
     EXPECT_EQ(llx_tokenizer_vocab(loaded.tokenizer.get())->bos, 7);
     writer.set("tokenizer.ggml.add_bos_token", false);
-    loaded = load(writer);
+    loaded = load_tokenizer(writer);
     EXPECT_FALSE(llx_tokenizer_vocab(loaded.tokenizer.get())->add_bos);
 }
 
 // As in tokenizer_test: without the place in the file.
 void expect_refused(const GgufWriter& writer, int code, const std::string& text) {
-    const Loaded loaded = load(writer);
+    const LoadedTokenizer loaded = load_tokenizer(writer);
     EXPECT_EQ(loaded.code, code) << text;
     EXPECT_EQ(loaded.tokenizer, nullptr);
     EXPECT_EQ(std::string(loaded.error.text).substr(0, text.size()), text);
@@ -232,7 +194,7 @@ TEST(BpeVocabulary, RefusesWhatItDoesNotKnow) {
     GgufWriter writer;
     bytes_only().put(writer);
     writer.remove("tokenizer.ggml.pre");  // as files of 2023
-    EXPECT_EQ(load(writer).code, 0);
+    EXPECT_EQ(load_tokenizer(writer).code, 0);
     writer.set("tokenizer.ggml.pre", std::uint32_t{2});
     expect_refused(writer, -EINVAL, "tokenizer.ggml.pre is of type u32, not string");
     writer.set("tokenizer.ggml.pre", "gpt-2");
@@ -277,7 +239,7 @@ TEST(BpeVocabulary, SaysSoWhenThereIsNoMemory) {
     TinyVocab::bpe("llama-bpe").put(writer);
     for (std::uint64_t nth = 2; nth <= 3; nth++) {
         llx_alloc_fail_nth(nth);
-        EXPECT_EQ(load(writer).code, -ENOMEM);
+        EXPECT_EQ(load_tokenizer(writer).code, -ENOMEM);
     }
     EXPECT_EQ(llx_alloc_fail_nth(0), 3U);
 }

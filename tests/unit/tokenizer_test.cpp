@@ -15,51 +15,24 @@
 #include <vector>
 
 #include "support/engine.hpp"
+#include "support/loaded_tokenizer.hpp"
 #include "support/tiny_model.hpp"
 
 namespace {
 
 using llamux::test::Bytes;
+using llamux::test::decode;
 using llamux::test::GgufWriter;
+using llamux::test::load_tokenizer;
+using llamux::test::load_vocab;
+using llamux::test::LoadedTokenizer;
 using llamux::test::TinyVocab;
+using llamux::test::Tokenizer;
 using Ids = std::vector<std::int32_t>;
 
 enum : std::int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
 constexpr std::int32_t kFirstByte = 3;  // <0x00> in TinyVocab::usual()
-
-struct Free {
-    void operator()(llx_tokenizer* t) const { llx_tokenizer_free(t); }
-};
-using Tokenizer = std::unique_ptr<llx_tokenizer, Free>;
-
-struct Loaded {
-    Tokenizer tokenizer;
-    llx_error error = {};
-    int code = 0;
-};
-
-Loaded load(const GgufWriter& writer) {
-    const Bytes file = writer.bytes();
-    Loaded loaded;
-    llx_gguf gguf = {};
-    llx_tokenizer* t = nullptr;
-    loaded.code = llx_gguf_parse(&gguf, file.data(), file.size(), file.size(), &loaded.error);
-    if (loaded.code == 0) {
-        loaded.code = llx_tokenizer_load(&t, &gguf, &loaded.error);
-    }
-    loaded.tokenizer.reset(t);
-    llx_gguf_destroy(&gguf);
-    return loaded;
-}
-
-Tokenizer load_vocab(const TinyVocab& vocab) {
-    GgufWriter writer;
-    vocab.put(writer);
-    Loaded loaded = load(writer);
-    EXPECT_EQ(loaded.code, 0) << loaded.error.text;
-    return std::move(loaded.tokenizer);
-}
 
 Ids encode(const Tokenizer& t, std::string_view text, bool start = false) {
     Ids ids(3 * text.size() + 3);
@@ -69,17 +42,6 @@ Ids encode(const Tokenizer& t, std::string_view text, bool start = false) {
               0);
     ids.resize(n);
     return ids;
-}
-
-std::string decode(const Tokenizer& t, const Ids& ids) {
-    std::string text;
-    for (const std::int32_t id : ids) {
-        char piece[LLX_MAX_PIECE_BYTES];
-        const int n = llx_tokenizer_piece(t.get(), id, piece, sizeof(piece));
-        EXPECT_GE(n, 0) << id;
-        text.append(piece, static_cast<std::size_t>(std::max(n, 0)));
-    }
-    return text;
 }
 
 // The pieces' own texts, for readable expectations.
@@ -293,7 +255,7 @@ TEST(Tokenizer, KeepsToTheRoomItIsGiven) {
 TEST(Tokenizer, ReadsFlagsAndDefaults) {
     GgufWriter writer;
     TinyVocab::usual().put(writer);
-    Loaded loaded = load(writer);
+    LoadedTokenizer loaded = load_tokenizer(writer);
     ASSERT_EQ(loaded.code, 0) << loaded.error.text;
     const llx_vocab* vocab = llx_tokenizer_vocab(loaded.tokenizer.get());
     EXPECT_EQ(vocab->n_tokens, 300U);
@@ -308,7 +270,7 @@ TEST(Tokenizer, ReadsFlagsAndDefaults) {
     writer.set("tokenizer.ggml.add_eos_token", true);
     writer.set("tokenizer.ggml.add_space_prefix", false);
     writer.set("tokenizer.ggml.eos_token_id", std::uint32_t{1});
-    loaded = load(writer);
+    loaded = load_tokenizer(writer);
     ASSERT_EQ(loaded.code, 0) << loaded.error.text;
     vocab = llx_tokenizer_vocab(loaded.tokenizer.get());
     EXPECT_FALSE(vocab->add_bos);
@@ -321,7 +283,7 @@ TEST(Tokenizer, ReadsFlagsAndDefaults) {
 // What a damaged vocabulary is refused with. The place depends on how long the
 // keys before it are, so it is compared apart.
 void expect_refused(const GgufWriter& writer, int code, const std::string& text) {
-    const Loaded loaded = load(writer);
+    const LoadedTokenizer loaded = load_tokenizer(writer);
     EXPECT_EQ(loaded.code, code) << text;
     EXPECT_EQ(loaded.tokenizer, nullptr);
     std::string got = loaded.error.text;
