@@ -33,7 +33,7 @@
  * as much as one alone, or less. Groups are a multiple of GROUP_TOKENS, which
  * the kernels take at once, or shorter.
  */
-#define TOKENS_PER_COST 2u
+#define TOKENS_PER_COST 4u
 #define GROUP_TOKENS 8u
 #define RANGES_PER_WORKER 4u /* so that a slow worker does not hold up all */
 

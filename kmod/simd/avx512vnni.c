@@ -6,20 +6,28 @@
  * are off by goes back through the sums of the activations.
  *
  * Weights are unpacked once for up to TOKENS tokens. Rounding follows
- * generic.c: where that multiplies integers, this multiplies them as floats,
- * which gives the same below 2^24. Work on rows is that of avx2.c, and so are
- * the products of the formats that few files use (avx2_matmul_rare.c): all
- * tables give the same bits, and a CPU with AVX-512 has AVX2.
+ * generic.c. Work on rows is that of avx2.c, and so are the products of the
+ * formats that few files use (avx2_matmul_rare.c): all tables give the same
+ * bits, and a CPU with AVX-512 has AVX2.
+ *
+ * On Zen 4 vpdpbusd shares its ports with every other multiplication, integer
+ * or float, so those decide: 8 of them and 4 others for 32 columns and a token.
+ * Broadcasts from memory are free next to them.
  */
 #include "avx2.h"
+#include "../engine/quant.h"
 #include "tables.h"
 #include "f32.h"
 
 #define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
 #include <immintrin.h>
 
-#define TOKENS 4u
-#define VECTOR 64u
+#define TOKENS 8u
+#define VECTOR 64u /* bytes of 4 columns of a tile */
+/* Of 0, 1024 and 3072 the best in bench_server's prefill, Zen 4 */
+/* Of 0, 1024 and 3072 the best in bench_server's prefill, Zen 4 */
+#define PREFETCH_BYTES 3072u
+#define HEAD (5 * VECTOR) /* scales before a super-block's values */
 
 static __always_inline __m512i load(const void *p)
 {
@@ -62,15 +70,6 @@ static __always_inline void nibbles(const u8 *q, u32 v, __m512i *low,
 	*high = _mm512_srli_epi16(w, 4) & mask;
 }
 
-/* Bits @from of each byte moved to bit 4, under @mask */
-static __always_inline __m512i bits_to_4(__m512i bits, const u32 from,
-					 const char mask)
-{
-	bits = from < 4 ? _mm512_slli_epi16(bits, 4 - from) :
-			  _mm512_srli_epi16(bits, from - 4);
-	return bits & _mm512_set1_epi8(mask);
-}
-
 static __always_inline void dot_q4(const u8 *q, const struct llx_act_block *x,
 				   size_t stride, const u32 n_tokens,
 				   __m512i *sum)
@@ -88,61 +87,6 @@ static __always_inline void dot_q4(const u8 *q, const struct llx_act_block *x,
 		for (t = 0; t < n_tokens; t++) {
 			sum[t] = dot_4(sum[t], low, x + t * stride, v);
 			sum[t] = dot_4(sum[t], high, x + t * stride, v + 4);
-		}
-	}
-}
-
-static __always_inline void dot_q5(const u8 *q, const struct llx_act_block *x,
-				   size_t stride, const u32 n_tokens,
-				   __m512i *sum)
-{
-	__m512i fifth = load(q);
-	__m512i low;
-	__m512i high;
-	u32 v;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++)
-		sum[t] = _mm512_setzero_si512();
-#pragma GCC unroll 4
-	for (v = 0; v < 4; v++) {
-		nibbles(q + VECTOR, v, &low, &high);
-		low |= bits_to_4(fifth, v, 0x10);
-		high |= bits_to_4(fifth, v + 4, 0x10);
-		for (t = 0; t < n_tokens; t++) {
-			sum[t] = dot_4(sum[t], low, x + t * stride, v);
-			sum[t] = dot_4(sum[t], high, x + t * stride, v + 4);
-		}
-	}
-}
-
-/* Unsigned values: 32 too large. Columns 0..15 and 16..31 stay apart. */
-static __always_inline void dot_q6(const u8 *q, const struct llx_act_block *x,
-				   size_t stride, const u32 n_tokens,
-				   __m512i *low_sum, __m512i *high_sum)
-{
-	__m512i bits_low = load(q);
-	__m512i bits_high = load(q + VECTOR);
-	const struct llx_act_block *a;
-	__m512i low;
-	__m512i high;
-	u32 v;
-	u32 t;
-
-	for (t = 0; t < n_tokens; t++) {
-		a = x + t * stride;
-		low_sum[t] = _mm512_set1_epi32(-32 * a->bsum[0]);
-		high_sum[t] = _mm512_set1_epi32(-32 * a->bsum[1]);
-	}
-#pragma GCC unroll 4
-	for (v = 0; v < 4; v++) {
-		nibbles(q + 2 * VECTOR, v, &low, &high);
-		low |= bits_to_4(bits_low, 2 * v, 0x30);
-		high |= bits_to_4(bits_high, 2 * v, 0x30);
-		for (t = 0; t < n_tokens; t++) {
-			a = x + t * stride;
-			low_sum[t] = dot_4(low_sum[t], low, a, v);
-			high_sum[t] = dot_4(high_sum[t], high, a, v + 4);
 		}
 	}
 }
@@ -206,147 +150,185 @@ static __always_inline void tile_simple(const struct llx_matrix *w,
 	}
 }
 
-/* The byte of each lane that counts now; the next one for the next call */
-static __always_inline __m512 next_byte(__m512i *bytes)
+/* Bytes of 32 columns in a super-block, whose HEAD has the scales */
+static __always_inline u32 step_of(const u32 type)
 {
-	__m512i byte = *bytes & _mm512_set1_epi32(0xff);
-
-	*bytes = _mm512_srli_epi32(*bytes, 8);
-	return _mm512_cvtepi32_ps(byte);
+	return (type == LLX_TYPE_Q6_K ? 6 : type == LLX_TYPE_Q5_K ? 5 : 4) *
+	       VECTOR;
 }
 
-static __always_inline __m512 next_signed_byte(__m512i *bytes)
+/* Bits @from of each byte moved to bit 4, under @mask */
+static __always_inline __m512i bits_to_4(__m512i bits, const u32 from,
+					 const char mask)
 {
-	__m512i byte = _mm512_srai_epi32(_mm512_slli_epi32(*bytes, 24), 24);
-
-	*bytes = _mm512_srli_epi32(*bytes, 8);
-	return _mm512_cvtepi32_ps(byte);
+	bits = from < 4 ? _mm512_slli_epi16(bits, 4 - from) :
+			  _mm512_srli_epi16(bits, from - 4);
+	return bits & _mm512_set1_epi8(mask);
 }
 
-/* A super-block of Q4_K or Q5_K: s = sc * sum, m = min * bsum */
-static __always_inline void super_block_min(const u8 *block,
-					    const struct llx_act_block *x,
-					    size_t stride, const u32 n_tokens,
-					    const u32 type, __m512 *s,
-					    __m512 *m)
+/* 32 columns of 16 rows: w[v] has columns 4v..4v+3, unsigned */
+static __always_inline void unpack(const u8 *q, const u32 type, __m512i *w)
 {
-	const u32 step = (type == LLX_TYPE_Q5_K ? 5 : 4) * VECTOR;
-	const u8 *q = block + 5 * VECTOR;
-	__m512i scales = _mm512_setzero_si512();
-	__m512i mins = _mm512_setzero_si512();
-	__m512i sum[TOKENS];
-	__m512 scale;
-	__m512 min_of_row;
-	__m512 term;
-	u32 j;
-	u32 t;
+	const u32 lead = step_of(type) - 4 * VECTOR;
+	u32 v;
 
-#pragma GCC unroll 1
-	for (j = 0; j < 8; j++, q += step, x++) {
-		if (j % 4 == 0) {
-			scales = load(block + (1 + j / 4) * VECTOR);
-			mins = load(block + (3 + j / 4) * VECTOR);
-		}
-		scale = next_byte(&scales);
-		min_of_row = next_byte(&mins);
-		if (type == LLX_TYPE_Q5_K)
-			dot_q5(q, x, stride, n_tokens, sum);
-		else
-			dot_q4(q, x, stride, n_tokens, sum);
-		for (t = 0; t < n_tokens; t++) {
-			const struct llx_act_block *a = x + t * stride;
-			__m512 bsum = _mm512_set1_ps((float)act_sum(a));
-
-			term = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t]), scale);
-			term = _mm512_mul_ps(term, act_scale(a));
-			s[t] = _mm512_add_ps(s[t], term);
-			term = _mm512_mul_ps(min_of_row, bsum);
-			term = _mm512_mul_ps(term, act_scale(a));
-			m[t] = _mm512_add_ps(m[t], term);
+#pragma GCC unroll 4
+	for (v = 0; v < 4; v++) {
+		nibbles(q + lead, v, &w[v], &w[v + 4]);
+		if (type == LLX_TYPE_Q5_K) {
+			w[v] |= bits_to_4(load(q), v, 0x10);
+			w[v + 4] |= bits_to_4(load(q), v + 4, 0x10);
+		} else if (type == LLX_TYPE_Q6_K) {
+			w[v] |= bits_to_4(load(q), 2 * v, 0x30);
+			w[v + 4] |= bits_to_4(load(q + VECTOR), 2 * v, 0x30);
 		}
 	}
 }
 
-static __always_inline void tile_min(const struct llx_matrix *w,
-				     const u8 *tile,
-				     const struct llx_act_block *x,
-				     size_t stride, const u32 n_tokens,
-				     const u32 type, __m512 *acc)
+/*
+ * What multiplies 32 columns of 16 rows.
+ * @scale: of columns 0..15 and 16..31; only scale[0] where they share one
+ * @offset: what multiplies bsum[0] and bsum[1], pairs of 16 bits. Q4_K, Q5_K:
+ *	the minimum; Q6_K: what its values are off by times the scales
+ */
+struct factors {
+	__m512i scale[2];
+	__m512i offset;
+};
+
+/* Those of columns 32j..32j+31 of a super-block */
+static __always_inline void load_factors(const u8 *block, const u32 type,
+					 u32 j, struct factors *f)
 {
-	const u32 bytes = (5 + 8 * (type == LLX_TYPE_Q5_K ? 5 : 4)) * VECTOR;
+	const __m512i byte = _mm512_set1_epi32(0xff);
+	const u8 *sc = block + VECTOR;
+	__m512i x;
+
+	if (type == LLX_TYPE_Q6_K) {
+		x = _mm512_srli_epi32(load(sc + j / 2 * VECTOR), 16 * (j % 2));
+		f->scale[1] = _mm512_srai_epi32(_mm512_slli_epi32(x, 16), 24);
+		f->scale[0] = _mm512_srai_epi32(_mm512_slli_epi32(x, 24), 24);
+		f->offset = _mm512_mask_blend_epi16(
+			0xaaaaaaaa, f->scale[0],
+			_mm512_slli_epi32(f->scale[1], 16));
+		f->offset = _mm512_slli_epi16(f->offset, 5);
+		return;
+	}
+	sc += j / 4 * VECTOR;
+	f->scale[0] = _mm512_srli_epi32(load(sc), 8 * (j % 4)) & byte;
+	x = _mm512_srli_epi32(load(sc + 2 * VECTOR), 8 * (j % 4)) & byte;
+	f->offset = x | _mm512_slli_epi32(x, 16);
+}
+
+/* The sum of columns 4v..4v+3, v from @begin up to @end */
+static __always_inline __m512i dot(const __m512i *w,
+				   const struct llx_act_block *x,
+				   const u32 begin, const u32 end)
+{
+	__m512i sum = _mm512_setzero_si512();
+	u32 v;
+
+#pragma GCC unroll 8
+	for (v = begin; v < end; v++)
+		sum = dot_4(sum, w[v], x, v);
+	return sum;
+}
+
+/* to + (float)sum * factor */
+static __always_inline __m512 add_scaled(__m512 to, __m512i sum, __m512 factor)
+{
+	return _mm512_add_ps(to, _mm512_mul_ps(_mm512_cvtepi32_ps(sum),
+					       factor));
+}
+
+/*
+ * Adds 32 columns of one token: to s values times scales, to m minimums times
+ * sums of activations. Q6_K needs no m: its offset is an integer.
+ */
+static __always_inline void add_columns(const __m512i *w, const u32 type,
+					const struct factors *f,
+					const struct llx_act_block *x,
+					__m512 *s, __m512 *m)
+{
+	__m512i offset;
+	__m512i sum;
+	s32 bsum;
+
+	__builtin_memcpy(&bsum, x->bsum, sizeof(bsum));
+	offset = _mm512_madd_epi16(f->offset, _mm512_set1_epi32(bsum));
+	if (type == LLX_TYPE_Q6_K) {
+		sum = _mm512_mullo_epi32(dot(w, x, 0, 4), f->scale[0]);
+		sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(dot(w, x, 4, 8),
+							       f->scale[1]));
+		sum = _mm512_sub_epi32(sum, offset);
+	} else {
+		sum = _mm512_mullo_epi32(dot(w, x, 0, 8), f->scale[0]);
+		*m = add_scaled(*m, offset, act_scale(x));
+	}
+	*s = add_scaled(*s, sum, act_scale(x));
+}
+
+/*
+ * Brings later columns nearer while many tokens use these. One token leaves no
+ * time for it: there the hardware does better alone (Zen 4: twice as fast).
+ */
+static __always_inline void prefetch(const u8 *q, const u32 type)
+{
+	u32 line;
+
+	for (line = 0; line < step_of(type); line += 64)
+		_mm_prefetch(q + PREFETCH_BYTES + line, _MM_HINT_T0);
+}
+
+/* acc[t] += d * s[t] - dmin * m[t], or d * s[t], of 256 columns */
+static __always_inline void super_block(const u8 *block, const u32 type,
+					const struct llx_act_block *x,
+					size_t stride, const u32 n_tokens,
+					__m512 *acc)
+{
+	const u8 *q = block + HEAD;
 	__m512 s[TOKENS];
 	__m512 m[TOKENS];
-	u32 b;
-	u32 t;
-
-	for (b = 0; b < w->n_cols / 256; b++, tile += bytes, x += 8) {
-		for (t = 0; t < n_tokens; t++) {
-			s[t] = _mm512_setzero_ps();
-			m[t] = _mm512_setzero_ps();
-		}
-		super_block_min(tile, x, stride, n_tokens, type, s, m);
-		for (t = 0; t < n_tokens; t++) {
-			s[t] = _mm512_mul_ps(load_f16(tile), s[t]);
-			m[t] = _mm512_mul_ps(load_f16(tile + 32), m[t]);
-			acc[t] = _mm512_add_ps(acc[t],
-					       _mm512_sub_ps(s[t], m[t]));
-		}
-	}
-}
-
-static __always_inline void super_block_q6(const u8 *block,
-					   const struct llx_act_block *x,
-					   size_t stride, const u32 n_tokens,
-					   __m512 *s)
-{
-	const u8 *q = block + 5 * VECTOR;
-	__m512i scales = _mm512_setzero_si512();
-	__m512i low[TOKENS];
-	__m512i high[TOKENS];
-	__m512 scale_low;
-	__m512 scale_high;
-	__m512 low_term;
-	__m512 high_term;
+	struct factors f;
+	__m512i w[8];
+	__m512 scaled;
 	u32 j;
 	u32 t;
 
+	for (t = 0; t < n_tokens; t++) {
+		s[t] = _mm512_setzero_ps();
+		m[t] = _mm512_setzero_ps();
+	}
 #pragma GCC unroll 1
-	for (j = 0; j < 8; j++, q += 6 * VECTOR, x++) {
-		if (j % 2 == 0)
-			scales = load(block + (1 + j / 2) * VECTOR);
-		scale_low = next_signed_byte(&scales);
-		scale_high = next_signed_byte(&scales);
-		dot_q6(q, x, stride, n_tokens, low, high);
-		for (t = 0; t < n_tokens; t++) {
-			low_term = _mm512_mul_ps(_mm512_cvtepi32_ps(low[t]),
-						 scale_low);
-			high_term = _mm512_mul_ps(_mm512_cvtepi32_ps(high[t]),
-						  scale_high);
-			low_term = _mm512_add_ps(low_term, high_term);
-			low_term = _mm512_mul_ps(low_term,
-						 act_scale(x + t * stride));
-			s[t] = _mm512_add_ps(s[t], low_term);
-		}
+	for (j = 0; j < 8; j++, q += step_of(type), x++) {
+		load_factors(block, type, j, &f);
+		if (n_tokens > 1)
+			prefetch(q, type);
+		unpack(q, type, w);
+#pragma GCC unroll 8
+		for (t = 0; t < n_tokens; t++)
+			add_columns(w, type, &f, x + t * stride, &s[t], &m[t]);
+	}
+	for (t = 0; t < n_tokens; t++) {
+		scaled = _mm512_mul_ps(load_f16(block), s[t]);
+		if (type != LLX_TYPE_Q6_K)
+			scaled = _mm512_sub_ps(
+				scaled,
+				_mm512_mul_ps(load_f16(block + 32), m[t]));
+		acc[t] = _mm512_add_ps(acc[t], scaled);
 	}
 }
 
-static __always_inline void tile_q6(const struct llx_matrix *w, const u8 *tile,
-				    const struct llx_act_block *x,
-				    size_t stride, const u32 n_tokens,
-				    const u32 type, __m512 *acc)
+static __always_inline void tile_k(const struct llx_matrix *w, const u8 *tile,
+				   const struct llx_act_block *x,
+				   size_t stride, const u32 n_tokens,
+				   const u32 type, __m512 *acc)
 {
-	__m512 s[TOKENS];
 	u32 b;
-	u32 t;
 
-	for (b = 0; b < w->n_cols / 256; b++, tile += 53 * VECTOR, x += 8) {
-		for (t = 0; t < n_tokens; t++)
-			s[t] = _mm512_setzero_ps();
-		super_block_q6(tile, x, stride, n_tokens, s);
-		for (t = 0; t < n_tokens; t++) {
-			s[t] = _mm512_mul_ps(load_f16(tile), s[t]);
-			acc[t] = _mm512_add_ps(acc[t], s[t]);
-		}
+	for (b = 0; b < w->n_cols / LLX_QK_K; b++, x += 8) {
+		super_block(tile, type, x, stride, n_tokens, acc);
+		tile += HEAD + 8 * step_of(type);
 	}
 }
 
@@ -446,9 +428,9 @@ DEFINE_MATMUL(matmul_f16, tile_float, LLX_TYPE_F16, f32)
 DEFINE_MATMUL(matmul_bf16, tile_float, LLX_TYPE_BF16, f32)
 DEFINE_MATMUL(matmul_q8_0, tile_simple, LLX_TYPE_Q8_0, q8)
 DEFINE_MATMUL(matmul_q4_0, tile_simple, LLX_TYPE_Q4_0, q8)
-DEFINE_MATMUL(matmul_q4_k, tile_min, LLX_TYPE_Q4_K, q8)
-DEFINE_MATMUL(matmul_q5_k, tile_min, LLX_TYPE_Q5_K, q8)
-DEFINE_MATMUL(matmul_q6_k, tile_q6, LLX_TYPE_Q6_K, q8)
+DEFINE_MATMUL(matmul_q4_k, tile_k, LLX_TYPE_Q4_K, q8)
+DEFINE_MATMUL(matmul_q5_k, tile_k, LLX_TYPE_Q5_K, q8)
+DEFINE_MATMUL(matmul_q6_k, tile_k, LLX_TYPE_Q6_K, q8)
 
 const struct llx_kernels llx_kernels_avx512vnni = {
 	.name = "avx512vnni",
