@@ -71,17 +71,24 @@ static void run_scale_rows(const struct llx_kernels *k, const struct input *in,
 	k->scale_rows(in->x, in->scale, in->y, n, (llx_f32 *)out);
 }
 
-static void run_dot_f16(const struct llx_kernels *k, const struct input *in,
-			u32 n, u8 *out)
-{
-	*(llx_f32 *)out = k->dot_f16(in->x, in->half, n);
-}
+/* Rows begin one value apart, so that a few fit and each is another one. */
+#define N_SHORT 6u
 
-static void run_axpy_f16(const struct llx_kernels *k, const struct input *in,
+static void run_dot_rows(const struct llx_kernels *k, const struct input *in,
 			 u32 n, u8 *out)
 {
+	u32 n_rows = min(n, N_SHORT);
+
+	k->dot_rows(in->x, in->half, 1, n_rows, n - n_rows, (llx_f32 *)out);
+}
+
+static void run_axpy_rows(const struct llx_kernels *k, const struct input *in,
+			  u32 n, u8 *out)
+{
+	u32 n_rows = min(n, N_SHORT);
+
 	memcpy(out, in->y, n * sizeof(llx_f32));
-	k->axpy_f16(in->scale, in->half, n, (llx_f32 *)out);
+	k->axpy_rows(in->x, in->half, 1, n_rows, n - n_rows, (llx_f32 *)out);
 }
 
 static void run_add(const struct llx_kernels *k, const struct input *in, u32 n,
@@ -148,8 +155,8 @@ static const struct op row_ops[] = {
 	{ "quantize_row", LLX_ACT_BLOCK, N_MAX, run_quantize_row },
 	{ "sum_squares", 1, N_MAX, run_sum_squares },
 	{ "scale_rows", 1, N_MAX, run_scale_rows },
-	{ "dot_f16", 1, N_MAX, run_dot_f16 },
-	{ "axpy_f16", 1, N_MAX, run_axpy_f16 },
+	{ "dot_rows", 1, N_MAX, run_dot_rows },
+	{ "axpy_rows", 1, N_MAX, run_axpy_rows },
 	{ "add", 1, N_MAX, run_add },
 	{ "scale", 1, N_MAX, run_scale },
 	{ "swiglu", 1, N_MAX, run_swiglu },

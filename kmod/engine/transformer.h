@@ -10,7 +10,7 @@
 #include "port.h"
 
 /* Most tokens that go through the layers together. */
-#define LLX_MAX_BATCH 32u
+#define LLX_MAX_BATCH 64u
 
 /**
  * struct llx_context - one sequence: its cache and the scratch to extend it

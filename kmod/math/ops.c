@@ -91,10 +91,8 @@ static void attend_block(const struct llx_attention *a, const llx_f32 *q,
 	float scale = 1.0f / __builtin_sqrtf((float)a->head_dim);
 	float before = *max;
 	float shrink;
-	u32 j;
 
-	for (j = 0; j < n; j++)
-		scores[j] = k->dot_f16(q, key + j * a->kv_stride, a->head_dim);
+	k->dot_rows(q, key, a->kv_stride, n, a->head_dim, scores);
 	k->scale(mathf_put(scale), n, scores);
 	*max = mathf_get(k->largest(scores, n));
 	*max = *max > before ? *max : before;
@@ -102,9 +100,7 @@ static void attend_block(const struct llx_attention *a, const llx_f32 *q,
 	*sum = *sum * shrink +
 	       mathf_get(k->exp_sum(scores, n, mathf_put(*max)));
 	k->scale(mathf_put(shrink), a->head_dim, out);
-	for (j = 0; j < n; j++)
-		k->axpy_f16(scores[j], value + j * a->kv_stride, a->head_dim,
-			    out);
+	k->axpy_rows(scores, value, a->kv_stride, n, a->head_dim, out);
 }
 
 static void attend_heads(const struct llx_attention *a, u32 n_heads,

@@ -293,30 +293,115 @@ void llx_avx2_scale_rows(const llx_f32 *x, llx_f32 scale,
 				 load_tail(weight + i, n - i, 0)));
 }
 
-llx_f32 llx_avx2_dot_f16(const llx_f32 *x, const u16 *y, u32 n)
-{
-	struct lanes p = all(0.0f);
-	u32 i;
+/* Rows that share each load of x, or of y. */
+#define DOT_ROWS 4u
+#define AXPY_LANES 4u
 
-	for (i = 0; i + LLX_LANES <= n; i += LLX_LANES)
-		p = plus(p, times(load(x + i), load_f16(y + i)));
-	if (i < n)
-		p = plus(p, times(load_tail(x + i, n - i, 0),
-				  load_f16_tail(y + i, n - i)));
-	return reduce_sum(p);
+/* reduce_sum() of each of four, in the same order */
+static __always_inline __m128 reduce_sum_4(const struct lanes *p)
+{
+	__m128 four[4];
+	__m128 two[2];
+	u32 r;
+
+	for (r = 0; r < 4; r++) {
+		__m256 eight = _mm256_add_ps(p[r].low, p[r].high);
+
+		four[r] = _mm_add_ps(_mm256_castps256_ps128(eight),
+				     _mm256_extractf128_ps(eight, 1));
+	}
+	for (r = 0; r < 2; r++)
+		two[r] = _mm_add_ps(
+			_mm_movelh_ps(four[2 * r], four[2 * r + 1]),
+			_mm_movehl_ps(four[2 * r + 1], four[2 * r]));
+	return _mm_add_ps(_mm_shuffle_ps(two[0], two[1], 0x88),
+			  _mm_shuffle_ps(two[0], two[1], 0xdd));
 }
 
-void llx_avx2_axpy_f16(llx_f32 a, const u16 *x, u32 n, llx_f32 *y)
+/* p[r] = products of x and row r, column i in lane i % 16 (@n_rows constant) */
+static __always_inline void products(const llx_f32 *x, const u16 *rows,
+				     size_t stride, const u32 n_rows, u32 n,
+				     struct lanes *p)
 {
-	struct lanes factor = all(f32_get(a));
+	struct lanes v;
 	u32 i;
+	u32 r;
 
-	for (i = 0; i + LLX_LANES <= n; i += LLX_LANES)
-		store(y + i, plus(load(y + i), times(factor, load_f16(x + i))));
-	if (i < n)
-		tail_store(y + i, n - i,
-			   plus(load_tail(y + i, n - i, 0),
-				times(factor, load_f16_tail(x + i, n - i))));
+	for (r = 0; r < n_rows; r++)
+		p[r] = all(0.0f);
+	for (i = 0; i + LLX_LANES <= n; i += LLX_LANES) {
+		v = load(x + i);
+		for (r = 0; r < n_rows; r++)
+			p[r] = plus(p[r],
+				    times(v, load_f16(rows + r * stride + i)));
+	}
+	if (i == n)
+		return;
+	v = load_tail(x + i, n - i, 0);
+	for (r = 0; r < n_rows; r++)
+		p[r] = plus(p[r], times(v, load_f16_tail(rows + r * stride + i,
+							 n - i)));
+}
+
+void llx_avx2_dot_rows(const llx_f32 *x, const u16 *rows, size_t stride,
+		       u32 n_rows, u32 n, llx_f32 *out)
+{
+	struct lanes p[DOT_ROWS];
+	u32 r;
+
+	for (r = 0; r + DOT_ROWS <= n_rows; r += DOT_ROWS) {
+		products(x, rows + r * stride, stride, DOT_ROWS, n, p);
+		_mm_storeu_ps(f32_array_mut(out + r), reduce_sum_4(p));
+	}
+	for (; r < n_rows; r++) {
+		products(x, rows + r * stride, stride, 1, n, p);
+		out[r] = reduce_sum(p[0]);
+	}
+}
+
+/* Adds the columns of @n_lanes (constant) times 16 columns to y. */
+static __always_inline void axpy_lanes(const llx_f32 *a, const u16 *rows,
+				       size_t stride, u32 n_rows,
+				       const u32 n_lanes, llx_f32 *y)
+{
+	struct lanes sum[AXPY_LANES];
+	struct lanes factor;
+	u32 l;
+	u32 r;
+
+	for (l = 0; l < n_lanes; l++)
+		sum[l] = load(y + l * LLX_LANES);
+	for (r = 0; r < n_rows; r++, rows += stride) {
+		factor = all(f32_get(a[r]));
+		for (l = 0; l < n_lanes; l++)
+			sum[l] = plus(sum[l],
+				      times(factor,
+					    load_f16(rows + l * LLX_LANES)));
+	}
+	for (l = 0; l < n_lanes; l++)
+		store(y + l * LLX_LANES, sum[l]);
+}
+
+void llx_avx2_axpy_rows(const llx_f32 *a, const u16 *rows, size_t stride,
+			u32 n_rows, u32 n, llx_f32 *y)
+{
+	const u32 most = AXPY_LANES * LLX_LANES;
+	struct lanes sum;
+	u32 i;
+	u32 r;
+
+	for (i = 0; i + most <= n; i += most)
+		axpy_lanes(a, rows + i, stride, n_rows, AXPY_LANES, y + i);
+	for (; i + LLX_LANES <= n; i += LLX_LANES)
+		axpy_lanes(a, rows + i, stride, n_rows, 1, y + i);
+	if (i == n)
+		return;
+	sum = load_tail(y + i, n - i, 0);
+	for (r = 0; r < n_rows; r++)
+		sum = plus(sum, times(all(f32_get(a[r])),
+				      load_f16_tail(rows + r * stride + i,
+						    n - i)));
+	tail_store(y + i, n - i, sum);
 }
 
 void llx_avx2_add(const llx_f32 *x, u32 n, llx_f32 *y)
@@ -447,8 +532,8 @@ void llx_avx2_from_f16(const u16 *x, u32 n, llx_f32 *out)
 	.dequantize_row = llx_dequantize_row,             \
 	.sum_squares = llx_avx2_sum_squares,              \
 	.scale_rows = llx_avx2_scale_rows,                \
-	.dot_f16 = llx_avx2_dot_f16,                      \
-	.axpy_f16 = llx_avx2_axpy_f16,                    \
+	.dot_rows = llx_avx2_dot_rows,                    \
+	.axpy_rows = llx_avx2_axpy_rows,                  \
 	.add = llx_avx2_add,                              \
 	.scale = llx_avx2_scale,                          \
 	.swiglu = llx_avx2_swiglu,                        \

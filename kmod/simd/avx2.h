@@ -39,8 +39,10 @@ void llx_avx2_quantize_row(const llx_f32 *x, u32 n, struct llx_act_block *out);
 llx_f32 llx_avx2_sum_squares(const llx_f32 *x, u32 n);
 void llx_avx2_scale_rows(const llx_f32 *x, llx_f32 scale,
 			 const llx_f32 *weight, u32 n, llx_f32 *out);
-llx_f32 llx_avx2_dot_f16(const llx_f32 *x, const u16 *y, u32 n);
-void llx_avx2_axpy_f16(llx_f32 a, const u16 *x, u32 n, llx_f32 *y);
+void llx_avx2_dot_rows(const llx_f32 *x, const u16 *rows, size_t stride,
+		       u32 n_rows, u32 n, llx_f32 *out);
+void llx_avx2_axpy_rows(const llx_f32 *a, const u16 *rows, size_t stride,
+			u32 n_rows, u32 n, llx_f32 *y);
 void llx_avx2_add(const llx_f32 *x, u32 n, llx_f32 *y);
 void llx_avx2_scale(llx_f32 a, u32 n, llx_f32 *y);
 void llx_avx2_swiglu(llx_f32 *gate, const llx_f32 *up, u32 n);

@@ -250,22 +250,32 @@ static void scale_rows(const llx_f32 *x, llx_f32 scale, const llx_f32 *weight,
 				 f32_get(weight[i]));
 }
 
-static llx_f32 dot_f16(const llx_f32 *x, const u16 *y, u32 n)
+static void dot_rows(const llx_f32 *x, const u16 *rows, size_t stride,
+		     u32 n_rows, u32 n, llx_f32 *out)
 {
-	float p[LLX_LANES] = { 0 };
+	u32 r;
 	u32 i;
 
-	for (i = 0; i < n; i++)
-		p[i % LLX_LANES] += f32_get(x[i]) * f32_from_f16(y[i]);
-	return f32_put(reduce_sum(p));
+	for (r = 0; r < n_rows; r++, rows += stride) {
+		float p[LLX_LANES] = { 0 };
+
+		for (i = 0; i < n; i++)
+			p[i % LLX_LANES] += f32_get(x[i]) *
+					    f32_from_f16(rows[i]);
+		out[r] = f32_put(reduce_sum(p));
+	}
 }
 
-static void axpy_f16(llx_f32 a, const u16 *x, u32 n, llx_f32 *y)
+static void axpy_rows(const llx_f32 *a, const u16 *rows, size_t stride,
+		      u32 n_rows, u32 n, llx_f32 *y)
 {
+	u32 r;
 	u32 i;
 
-	for (i = 0; i < n; i++)
-		y[i] = f32_put(f32_get(y[i]) + f32_get(a) * f32_from_f16(x[i]));
+	for (r = 0; r < n_rows; r++, rows += stride)
+		for (i = 0; i < n; i++)
+			y[i] = f32_put(f32_get(y[i]) +
+				       f32_get(a[r]) * f32_from_f16(rows[i]));
 }
 
 static void add(const llx_f32 *x, u32 n, llx_f32 *y)
@@ -369,8 +379,8 @@ const struct llx_kernels llx_kernels_generic = {
 	.dequantize_row = llx_dequantize_row,
 	.sum_squares = sum_squares,
 	.scale_rows = scale_rows,
-	.dot_f16 = dot_f16,
-	.axpy_f16 = axpy_f16,
+	.dot_rows = dot_rows,
+	.axpy_rows = axpy_rows,
 	.add = add,
 	.scale = scale,
 	.swiglu = swiglu,

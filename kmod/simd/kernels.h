@@ -76,8 +76,9 @@ typedef void (*llx_matmul_fn)(const struct llx_matrix *w, u32 tile_begin,
  * @dequantize_row: row @row of a matrix to (n_cols) f32
  * @sum_squares: sum of x[i]^2, f32 result
  * @scale_rows: out[i] = x[i] * scale * weight[i] (RMSNorm's second half)
- * @dot_f16: sum of x[i] * y[i], x f32, y f16
- * @axpy_f16: y[i] += a * x[i], x f16, y f32
+ * @dot_rows: out[r] = sum of x[i] * rows[r * stride + i], rows f16
+ * @axpy_rows: y[i] += a[r] * rows[r * stride + i] for one row r after another,
+ *	rows f16
  * @add: y[i] += x[i]
  * @scale: y[i] *= a
  * @swiglu: gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
@@ -100,8 +101,10 @@ struct llx_kernels {
 	llx_f32 (*sum_squares)(const llx_f32 *x, u32 n);
 	void (*scale_rows)(const llx_f32 *x, llx_f32 scale,
 			   const llx_f32 *weight, u32 n, llx_f32 *out);
-	llx_f32 (*dot_f16)(const llx_f32 *x, const u16 *y, u32 n);
-	void (*axpy_f16)(llx_f32 a, const u16 *x, u32 n, llx_f32 *y);
+	void (*dot_rows)(const llx_f32 *x, const u16 *rows, size_t stride,
+			 u32 n_rows, u32 n, llx_f32 *out);
+	void (*axpy_rows)(const llx_f32 *a, const u16 *rows, size_t stride,
+			  u32 n_rows, u32 n, llx_f32 *y);
 	void (*add)(const llx_f32 *x, u32 n, llx_f32 *y);
 	void (*scale)(llx_f32 a, u32 n, llx_f32 *y);
 	void (*swiglu)(llx_f32 *gate, const llx_f32 *up, u32 n);

@@ -18,7 +18,7 @@ namespace {
 
 using Bits = std::vector<std::uint32_t>;
 
-constexpr std::size_t kTokens = 71;  // three batches, two blocks of attention
+constexpr std::size_t kTokens = 71;  // two batches, two blocks of attention
 
 class Identity : public testing::TestWithParam<ModelShape> {
   protected:
@@ -95,12 +95,12 @@ class Limits : public testing::Test {
     static ModelShape shape() {
         ModelShape s;
         s.types = {LLX_TYPE_Q8_0};
-        s.n_ctx = 40;
+        s.n_ctx = 72;
         return s;
     }
 
     EngineModel model_{random_model(shape()), usable_kernels().front()};
-    std::vector<std::int32_t> tokens_ = random_tokens(40, shape().n_vocab, 11);
+    std::vector<std::int32_t> tokens_ = random_tokens(72, shape().n_vocab, 11);
 };
 
 TEST_F(Limits, CancelledAtEveryLoopThenContinued) {
@@ -139,12 +139,12 @@ TEST_F(Limits, NothingRunsAfterACancellation) {
 
 TEST_F(Limits, AFullContextRefusesAndKeepsItsState) {
     EngineContext context(model_.get(), &llx_exec_inline);
-    ASSERT_EQ(context.eval(std::span(tokens_).first(39)), 0);
+    ASSERT_EQ(context.eval(std::span(tokens_).first(71)), 0);
     const Bits before = context.logit_bits();
     EXPECT_EQ(context.eval(std::span(tokens_).first(2)), -E2BIG);
-    EXPECT_EQ(context->n_past, 39U);
+    EXPECT_EQ(context->n_past, 71U);
     EXPECT_EQ(context.logit_bits(), before);
-    EXPECT_EQ(context.eval(std::span(tokens_).subspan(39)), 0);
+    EXPECT_EQ(context.eval(std::span(tokens_).subspan(71)), 0);
     EXPECT_EQ(context.eval(std::span(tokens_).first(1)), -E2BIG);
 
     EngineContext fresh(model_.get(), &llx_exec_inline);
@@ -168,10 +168,10 @@ TEST_F(Limits, TokensOutOfRangeAreRefusedBeforeAnythingRuns) {
 TEST_F(Limits, ContextsBeyondTheModelsAreRefused) {
     llx_context context;
     EXPECT_EQ(llx_context_init(&context, model_.get(), &llx_exec_inline, 0), -EINVAL);
-    EXPECT_EQ(llx_context_init(&context, model_.get(), &llx_exec_inline, 41), -EINVAL);
-    EXPECT_EQ(llx_context_bytes(model_.get(), 41), 0U);
+    EXPECT_EQ(llx_context_init(&context, model_.get(), &llx_exec_inline, 73), -EINVAL);
+    EXPECT_EQ(llx_context_bytes(model_.get(), 73), 0U);
     // Keys and values of one position: 2 layers, 2 heads of 64, f16.
-    EXPECT_EQ(llx_context_bytes(model_.get(), 40) - llx_context_bytes(model_.get(), 39),
+    EXPECT_EQ(llx_context_bytes(model_.get(), 72) - llx_context_bytes(model_.get(), 71),
               2U * 2 * 2 * 64 * 2);
 }
 

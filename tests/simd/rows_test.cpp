@@ -64,6 +64,10 @@ struct Call {
     u32 n;
 };
 
+u32 rows(const Call& c) {
+    return std::min(c.n, 6U);
+}
+
 struct Function {
     const char* name;
     std::function<void(const llx_kernels&, Call&)> run;
@@ -74,8 +78,11 @@ const std::vector<Function> kFunctions = {
     {"sum_squares", [](const llx_kernels& k, Call& c) { c.number = k.sum_squares(c.x, c.n); }},
     {"scale_rows",
      [](const llx_kernels& k, Call& c) { k.scale_rows(c.x, c.number, c.w, c.n, c.out); }},
-    {"dot_f16", [](const llx_kernels& k, Call& c) { c.number = k.dot_f16(c.x, c.half, c.n); }},
-    {"axpy_f16", [](const llx_kernels& k, Call& c) { k.axpy_f16(c.number, c.half, c.n, c.out); }},
+    // Rows begin one value apart, so that n values hold a few of them.
+    {"dot_rows", [](const llx_kernels& k,
+                    Call& c) { k.dot_rows(c.x, c.half, 1, rows(c), c.n - rows(c), c.out); }},
+    {"axpy_rows", [](const llx_kernels& k,
+                     Call& c) { k.axpy_rows(c.w, c.half, 1, rows(c), c.n - rows(c), c.out); }},
     {"add", [](const llx_kernels& k, Call& c) { k.add(c.x, c.n, c.out); }},
     {"scale", [](const llx_kernels& k, Call& c) { k.scale(c.number, c.n, c.out); }},
     {"swiglu", [](const llx_kernels& k, Call& c) { k.swiglu(c.out, c.x, c.n); }},
