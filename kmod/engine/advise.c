@@ -14,13 +14,14 @@
 struct workspace {
 	struct llx_prompt prompt;
 	char text[LLX_PROMPT_TEXT];
-	s32 neutral[MAX_TOKENS];
+	struct llx_letters letters;
+	struct llamux_fact reversed[LLAMUX_MAX_FACTS];
 	s32 tokens[MAX_TOKENS];
-	u32 n_neutral;
 	u32 n_tokens;
+	s32 cached[MAX_TOKENS]; /* what the context holds */
+	u32 n_cached;
 	struct llx_phrase phrases[LLAMUX_MAX_CANDIDATES];
-	s64 bias[LLAMUX_MAX_CANDIDATES];  /* micro-nats, neutral prompt; or 0 */
-	s64 score[LLAMUX_MAX_CANDIDATES]; /* micro-nats per token over it */
+	s64 score[LLAMUX_MAX_CANDIDATES]; /* micro-nats per token */
 	u32 permille[LLAMUX_MAX_CANDIDATES];
 	u32 n_candidates;
 };
@@ -45,26 +46,28 @@ void llx_advise_detect(const struct llamux_snapshot *snapshot,
 	advice->snapshot_sequence = snapshot->sequence;
 }
 
-static int render(struct workspace *w, enum llx_prompt_format format,
-		  const struct llx_tokenizer *tokenizer,
-		  const struct llamux_snapshot *snapshot,
-		  const struct llamux_advice *advice)
+static int encode_prompt(struct workspace *w, const struct llx_tokenizer *tokenizer)
 {
-	struct llx_letters letters;
-	int ret;
-
-	llx_prompt_init(&w->prompt, w->text, sizeof(w->text));
-	llx_prompt_neutral(&w->prompt, format);
-	ret = llx_prompt_encode(&w->prompt, tokenizer, w->neutral, MAX_TOKENS,
-				&w->n_neutral);
-	if (ret)
-		return ret;
-	llx_letters_assign(&letters, advice->facts, advice->n_facts);
-	llx_prompt_init(&w->prompt, w->text, sizeof(w->text));
-	llx_prompt_advise(&w->prompt, format, snapshot, advice->facts, advice->n_facts,
-			  &letters);
 	return llx_prompt_encode(&w->prompt, tokenizer, w->tokens, MAX_TOKENS,
 				 &w->n_tokens);
+}
+
+static int render_neutral(struct workspace *w, const struct llx_model *model)
+{
+	llx_prompt_init(&w->prompt, w->text, sizeof(w->text));
+	llx_prompt_neutral(&w->prompt, model->prompt_format);
+	return encode_prompt(w, model->tokenizer);
+}
+
+/* The facts in this order; letters and candidates are the same in each. */
+static int render(struct workspace *w, const struct llx_model *model,
+		  const struct llamux_snapshot *snapshot,
+		  const struct llamux_fact *facts, u32 n_facts)
+{
+	llx_prompt_init(&w->prompt, w->text, sizeof(w->text));
+	llx_prompt_advise(&w->prompt, model->prompt_format, snapshot, facts, n_facts,
+			  &w->letters);
+	return encode_prompt(w, model->tokenizer);
 }
 
 /* Phrases as they follow "best change:": with the space between. */
@@ -89,21 +92,38 @@ static int encode_phrases(struct workspace *w, const struct llx_tokenizer *token
 	return 0;
 }
 
-/* Log-probabilities after @tokens, of which the first @keep are evaluated. */
-static int score_after(struct workspace *w, struct llx_context *ctx, const s32 *tokens,
-		       u32 n_tokens, u32 keep)
+/*
+ * Adds @weight times the log-probability that each phrase has after the prompt.
+ * What the prompt begins with like the one before is not evaluated again.
+ */
+static int add_scores(struct workspace *w, struct llx_context *ctx, s64 weight)
 {
+	u32 keep = 0;
+	u32 i;
 	int ret;
 
+	while (keep < w->n_cached && keep + 1 < w->n_tokens &&
+	       w->cached[keep] == w->tokens[keep])
+		keep++;
 	llx_context_truncate(ctx, keep);
-	ret = llx_context_eval(ctx, tokens + keep, n_tokens - keep, true);
-	return ret ? ret : llx_score_phrases(ctx, w->phrases, w->n_candidates);
+	w->n_cached = keep;
+	ret = llx_context_eval(ctx, w->tokens + keep, w->n_tokens - keep, true);
+	if (!ret)
+		ret = llx_score_phrases(ctx, w->phrases, w->n_candidates);
+	if (ret)
+		return ret;
+	memcpy(w->cached, w->tokens, w->n_tokens * sizeof(w->tokens[0]));
+	w->n_cached = w->n_tokens;
+	for (i = 0; i < w->n_candidates; i++)
+		w->score[i] += weight * w->phrases[i].logprob_micro_nats;
+	return 0;
 }
 
 /*
- * Does the model prefer some phrases whatever the facts are? True for one that
- * was not trained on the task. What one that was trained says without facts is
- * how often a change is right: taking that away would favour the rare ones.
+ * Does the model prefer some phrases, or what was said last, whatever the facts
+ * are? True for one that was not trained on the task. What one that was trained
+ * says without facts is how often a change is right: taking that away would favour
+ * the rare ones. And it has learned that the worst fact comes first.
  */
 static bool is_biased(enum llx_prompt_format format)
 {
@@ -111,31 +131,39 @@ static bool is_biased(enum llx_prompt_format format)
 }
 
 /*
- * Scores under the neutral prompt if need be, then under the real one; what the
- * two prompts begin with alike is evaluated once.
+ * Of a model that may be biased: the mean over the facts in their own order and
+ * in the reverse one, less the neutral score. The text that stays in the workspace is the first
+ * order's.
  */
-static int score(struct workspace *w, struct llx_context *ctx)
+static int score(struct workspace *w, struct llx_context *ctx,
+		 const struct llamux_snapshot *snapshot, struct llamux_advice *advice)
 {
-	u32 common = 0;
+	const struct llx_model *model = ctx->model;
+	bool biased = is_biased(model->prompt_format);
+	s64 n_orders = biased && advice->n_facts > 1 ? 2 : 1;
 	u32 i;
-	int ret;
+	int ret = 0;
 
-	if (is_biased(ctx->model->prompt_format)) {
-		ret = score_after(w, ctx, w->neutral, w->n_neutral, 0);
-		if (ret)
-			return ret;
-		for (i = 0; i < w->n_candidates; i++)
-			w->bias[i] = w->phrases[i].logprob_micro_nats;
-		while (common < w->n_neutral && common + 1 < w->n_tokens &&
-		       w->neutral[common] == w->tokens[common])
-			common++;
+	for (i = 0; i < advice->n_facts; i++)
+		w->reversed[advice->n_facts - 1 - i] = advice->facts[i];
+	if (biased) {
+		ret = render_neutral(w, model);
+		if (!ret)
+			ret = add_scores(w, ctx, -n_orders);
 	}
-	ret = score_after(w, ctx, w->tokens, w->n_tokens, common);
+	if (!ret && n_orders > 1)
+		ret = render(w, model, snapshot, w->reversed, advice->n_facts);
+	if (!ret && n_orders > 1)
+		ret = add_scores(w, ctx, 1);
+	if (!ret)
+		ret = render(w, model, snapshot, advice->facts, advice->n_facts);
+	if (!ret)
+		ret = add_scores(w, ctx, 1);
 	if (ret)
 		return ret;
 	for (i = 0; i < w->n_candidates; i++)
-		w->score[i] = (w->phrases[i].logprob_micro_nats - w->bias[i]) /
-			      (s64)w->phrases[i].n_tokens;
+		w->score[i] /= n_orders * (s64)w->phrases[i].n_tokens;
+	advice->n_prompt_tokens = w->n_tokens;
 	return 0;
 }
 
@@ -168,20 +196,18 @@ static void choose(const struct workspace *w, struct llamux_advice *advice)
 	if (advice->margin_permille < LLX_ADVISE_MARGIN_PERMILLE)
 		best = w->n_candidates - 1;
 	advice->chosen = best;
-	advice->n_prompt_tokens = w->n_tokens;
 	advice->ranked_by = LLAMUX_RANKED_BY_MODEL;
 }
 
 static int rank(struct workspace *w, struct llx_context *ctx,
 		const struct llamux_snapshot *snapshot, struct llamux_advice *advice)
 {
-	const struct llx_model *model = ctx->model;
-	int ret = render(w, model->prompt_format, model->tokenizer, snapshot, advice);
+	int ret;
 
+	llx_letters_assign(&w->letters, advice->facts, advice->n_facts);
+	ret = encode_phrases(w, ctx->model->tokenizer, advice);
 	if (!ret)
-		ret = encode_phrases(w, model->tokenizer, advice);
-	if (!ret)
-		ret = score(w, ctx);
+		ret = score(w, ctx, snapshot, advice);
 	if (!ret)
 		ret = ctx->exec->parallel_for(ctx->exec, 1, 1, softmax_range, w);
 	if (!ret)

@@ -151,6 +151,45 @@ TEST_P(AdviseScore, IsWhatTheHeaderSays) {
     EXPECT_EQ(permille, 1000u);
 }
 
+// Where a fact stands must not decide: a model without training is asked in both
+// orders. One that was trained has learned that the worst comes first.
+TEST_P(AdviseScore, OfTwoFactsIsTheMeanOfBothOrders) {
+    const bool trained = GetParam();
+    const auto format = trained ? LLX_PROMPT_PILOT : LLX_PROMPT_PLAIN;
+    Tiny tiny(4096, 1, trained);
+    auto b = reclaim();
+    b->signals.cpu_mhz_permille = 400;
+    b->record.idle_ns = 0;
+    llamux_advice advice{};
+    ASSERT_EQ(llx_advise(&tiny.context, b.get(), nullptr, &advice, nullptr, 0), 0);
+    ASSERT_EQ(advice.ranked_by, u32{LLAMUX_RANKED_BY_MODEL});
+    ASSERT_EQ(advice.n_facts, 2u);
+
+    std::vector<char> text(LLX_PROMPT_TEXT);
+    llx_letters letters;
+    llx_letters_assign(&letters, advice.facts, advice.n_facts);
+    const auto logprob = [&](const std::vector<llamux_fact>& facts, const std::string& phrase,
+                             u32& n) {
+        llx_prompt prompt;
+        llx_prompt_init(&prompt, text.data(), LLX_PROMPT_TEXT);
+        if (facts.empty()) {
+            EXPECT_EQ(llx_prompt_neutral(&prompt, format), 0);
+        } else {
+            EXPECT_EQ(llx_prompt_advise(&prompt, format, b.get(), facts.data(), 2, &letters), 0);
+        }
+        return tiny.logprob(prompt, phrase, n);
+    };
+    const std::vector<llamux_fact> order(advice.facts, advice.facts + 2);
+    const std::vector<llamux_fact> reversed(order.rbegin(), order.rend());
+    for (u32 i = 0; i < advice.n_candidates; ++i) {
+        const std::string phrase = std::string(" ") + advice.candidates[i].phrase;
+        u32 n = 1;
+        const s64 first = logprob(order, phrase, n);
+        const s64 sum = first + logprob(reversed, phrase, n) - 2 * logprob({}, phrase, n);
+        EXPECT_EQ(advice.candidates[i].score, trained ? first / s64{n} : sum / (2 * s64{n}));
+    }
+}
+
 TEST(Advise, ChoiceFollowsTheMargin) {
     int clear = 0;
     int close = 0;
