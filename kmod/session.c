@@ -6,6 +6,8 @@
 #include "session.h"
 #include "advice.h"
 #include "engine/model.h"
+#include "engine/prefix.h"
+#include "engine/prefix.h"
 #include "engine/prompt.h"
 #include "engine/sampler.h"
 #include "engine/utf8.h"
@@ -181,6 +183,29 @@ static int evaluate(struct llx_session *session, const s32 *tokens, u32 n)
 	return err;
 }
 
+/* The job's tokens, after those that are kept. */
+static int evaluate_prompt(struct llx_session *session)
+{
+	const s32 *tokens = session->job.tokens;
+	u32 n = session->job.n_tokens;
+	u64 begin_ns = ktime_get_ns();
+	u32 n_evaluated = n;
+	int err;
+
+	if (session->job.n_keep) {
+		llx_context_truncate(&session->context, session->job.n_keep);
+		err = evaluate(session, tokens, n);
+	} else {
+		err = llx_prefix_eval(&session->context, tokens, n,
+				      session->job.n_constant, &n_evaluated);
+		if (!err)
+			memcpy(session->history, tokens, n * sizeof(*tokens));
+	}
+	if (!err)
+		llx_stats_prompt(n_evaluated, ktime_get_ns() - begin_ns);
+	return err;
+}
+
 static int put_token(struct llx_session *session, s32 token, bool first)
 {
 	const struct llx_tokenizer *tokenizer =
@@ -261,13 +286,10 @@ static int run_prompt(struct llx_request *request)
 	if (err)
 		goto out_free;
 
-	begin_ns = ktime_get_ns();
-	llx_context_truncate(&session->context, session->job.n_keep);
 	session->pending = -1;
-	err = evaluate(session, session->job.tokens, n_tokens);
+	err = evaluate_prompt(session);
 	if (err)
 		goto out;
-	llx_stats_prompt(n_tokens, ktime_get_ns() - begin_ns);
 	for (i = 0; i < n_tokens; i++)
 		llx_sampler_accept(sampler, session->job.tokens[i]);
 
@@ -297,6 +319,8 @@ static void keep_common_prefix(struct llx_session *session)
 
 	while (n < most && tokens[n] == session->history[n])
 		n++;
+	if (n < session->job.n_constant)
+		n = 0; /* the model keeps more than that */
 	session->job.n_keep = n;
 	session->job.n_tokens -= n;
 	memmove(tokens, tokens + n, session->job.n_tokens * sizeof(*tokens));
@@ -334,7 +358,7 @@ static int encode(struct llx_session *session, const char *text, size_t bytes,
 				     bytes);
 	if (!err)
 		err = llx_prompt_encode(prompt, model->tokenizer, tokens, max,
-					n_tokens);
+					n_tokens, &session->job.n_constant);
 out:
 	kvfree(buffer);
 	kfree(prompt);
@@ -356,6 +380,7 @@ static int prepare_job(struct llx_session *session, const char *text,
 	int err;
 
 	session->job.params = session->params;
+	session->job.n_constant = 0;
 	if (go_on) {
 		room -= context->n_past;
 		if (session->pending >= 0 && room)

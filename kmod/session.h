@@ -68,6 +68,7 @@ struct llx_session {
 		s32 *tokens;
 		u32 n_tokens;
 		u32 n_keep; /* positions of the context to go on from */
+		u32 n_constant; /* tokens at the start that others share */
 	} job;
 };
 

@@ -4,6 +4,7 @@
 
 #include "../math/ops.h"
 #include "candidates.h"
+#include "prefix.h"
 #include "prompt.h"
 #include "score.h"
 
@@ -18,8 +19,7 @@ struct workspace {
 	struct llamux_fact reversed[LLAMUX_MAX_FACTS];
 	s32 tokens[MAX_TOKENS];
 	u32 n_tokens;
-	s32 cached[MAX_TOKENS]; /* what the context holds */
-	u32 n_cached;
+	u32 n_constant; /* of them, the same in each request */
 	struct llx_phrase phrases[LLAMUX_MAX_CANDIDATES];
 	s64 score[LLAMUX_MAX_CANDIDATES]; /* micro-nats per token */
 	u32 permille[LLAMUX_MAX_CANDIDATES];
@@ -49,7 +49,7 @@ void llx_advise_detect(const struct llamux_snapshot *snapshot,
 static int encode_prompt(struct workspace *w, const struct llx_tokenizer *tokenizer)
 {
 	return llx_prompt_encode(&w->prompt, tokenizer, w->tokens, MAX_TOKENS,
-				 &w->n_tokens);
+				 &w->n_tokens, &w->n_constant);
 }
 
 static int render_neutral(struct workspace *w, const struct llx_model *model)
@@ -92,28 +92,17 @@ static int encode_phrases(struct workspace *w, const struct llx_tokenizer *token
 	return 0;
 }
 
-/*
- * Adds @weight times the log-probability that each phrase has after the prompt.
- * What the prompt begins with like the one before is not evaluated again.
- */
+/* Adds @weight times the log-probability that each phrase has after the prompt. */
 static int add_scores(struct workspace *w, struct llx_context *ctx, s64 weight)
 {
-	u32 keep = 0;
 	u32 i;
 	int ret;
 
-	while (keep < w->n_cached && keep + 1 < w->n_tokens &&
-	       w->cached[keep] == w->tokens[keep])
-		keep++;
-	llx_context_truncate(ctx, keep);
-	w->n_cached = keep;
-	ret = llx_context_eval(ctx, w->tokens + keep, w->n_tokens - keep, true);
+	ret = llx_prefix_eval(ctx, w->tokens, w->n_tokens, w->n_constant, NULL);
 	if (!ret)
 		ret = llx_score_phrases(ctx, w->phrases, w->n_candidates);
 	if (ret)
 		return ret;
-	memcpy(w->cached, w->tokens, w->n_tokens * sizeof(w->tokens[0]));
-	w->n_cached = w->n_tokens;
 	for (i = 0; i < w->n_candidates; i++)
 		w->score[i] += weight * w->phrases[i].logprob_micro_nats;
 	return 0;

@@ -9,6 +9,7 @@
 #include "gguf.h"
 #include "hparams.h"
 #include "model.h"
+#include "prefix.h"
 #include "prompt.h"
 #include "tokenizer_load.h"
 
@@ -525,7 +526,9 @@ int llx_model_load(struct llx_model **out, const struct llx_reader *reader,
 	l->exec = exec;
 	l->err = err;
 	l->model = llx_alloc(sizeof(*l->model));
-	if (l->model) {
+	if (l->model)
+		l->model->prefixes = llx_alloc(sizeof(*l->model->prefixes));
+	if (l->model && l->model->prefixes) {
 		l->model->kernels = kernels;
 		l->model->file_bytes = reader->size;
 		ret = load(l, n_ctx_max, format);
@@ -548,6 +551,9 @@ void llx_model_free(struct llx_model *model)
 {
 	if (!model)
 		return;
+	if (model->prefixes)
+		llx_prefixes_clear(model->prefixes);
+	llx_free(model->prefixes);
 	llx_tokenizer_free(model->tokenizer);
 	llx_arena_destroy(&model->arena);
 	llx_free(model->layers);

@@ -81,6 +81,8 @@ enum llx_prompt_format {
 	LLX_PROMPT_BY_FILE, /* for llx_model_load(): what the file says */
 };
 
+struct llx_prefixes; /* engine/prefix.h */
+
 /* "plain", "chatml"... */
 extern const char *const llx_prompt_format_names[LLX_N_PROMPT_FORMATS];
 
@@ -101,6 +103,7 @@ struct llx_model {
 	u64 file_bytes;
 	u64 weight_bytes; /* allocated for tiles, norms and tables */
 	struct llx_arena arena; /* holds tiles, norms and tables */
+	struct llx_prefixes *prefixes; /* of its contexts; NULL: none kept */
 };
 
 /**

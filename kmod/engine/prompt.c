@@ -363,6 +363,16 @@ static void say_answer(struct llx_prompt *p, enum llx_prompt_format format,
 	say(p, text);
 }
 
+/* What was said so far is the same in every prompt of this kind. */
+static void end_constant(struct llx_prompt *p)
+{
+	p->n_constant = p->n_segments;
+	/* Text goes on in the segment it is in. */
+	while (p->n_constant &&
+	       p->segments[p->n_constant - 1].kind != LLX_SEGMENT_CONTROL)
+		p->n_constant--;
+}
+
 static void say_shots(struct llx_prompt *p, enum llx_prompt_format format)
 {
 	u32 i;
@@ -396,6 +406,7 @@ int llx_prompt_advise(struct llx_prompt *prompt, enum llx_prompt_format format,
 	if (format != LLX_PROMPT_PILOT)
 		say_shots(prompt, format);
 	open_turn(prompt, format, ROLE_USER);
+	end_constant(prompt);
 	say_scene(prompt, &sc);
 	say_best(prompt, format);
 	return prompt->error;
@@ -406,6 +417,7 @@ int llx_prompt_neutral(struct llx_prompt *prompt, enum llx_prompt_format format)
 	if (format != LLX_PROMPT_PILOT)
 		say_shots(prompt, format);
 	open_turn(prompt, format, ROLE_USER);
+	end_constant(prompt);
 	say(prompt, "machine: unknown");
 	say_best(prompt, format);
 	return prompt->error;
@@ -430,6 +442,7 @@ int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 		close_turn(prompt, format, ROLE_SYSTEM);
 	}
 	open_turn(prompt, format, ROLE_USER);
+	end_constant(prompt);
 	say_scene(prompt, &sc);
 	say(prompt, "\n suggested: ");
 	if (chosen)
@@ -465,6 +478,7 @@ int llx_prompt_chat(struct llx_prompt *prompt, enum llx_prompt_format format,
 		say(prompt, ROLE " You run inside its kernel. Answer briefly.");
 		close_turn(prompt, format, ROLE_SYSTEM);
 		open_turn(prompt, format, ROLE_USER);
+		end_constant(prompt);
 		say_user(prompt, format, text, bytes, true);
 		close_turn(prompt, format, ROLE_USER);
 		open_turn(prompt, format, ROLE_ASSISTANT);

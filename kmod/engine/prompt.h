@@ -42,6 +42,8 @@ struct llx_segment {
  * struct llx_prompt - a prompt being built
  * @text: the caller's buffer, (@size); always NUL ended; the segments' text
  *	one after another, so printing it shows what the model sees
+ * @n_constant: segments at the start that are the same in every prompt of that
+ *	kind and format; the last one is a control token
  * @error: 0, or -E2BIG once something did not fit; nothing is added after that
  */
 struct llx_prompt {
@@ -49,6 +51,7 @@ struct llx_prompt {
 	u32 size;
 	u32 bytes;
 	u32 n_segments;
+	u32 n_constant;
 	int error;
 	struct llx_segment segments[LLX_PROMPT_SEGMENTS];
 };
@@ -105,13 +108,14 @@ int llx_prompt_raw(struct llx_prompt *prompt, const char *text, u32 bytes);
 /**
  * llx_prompt_encode - prompt to tokens, with bos if the vocabulary wants one
  * @tokens: out, (@max)
+ * @n_constant: out, tokens of the prompt's constant segments; may be NULL
  *
  * May sleep. Return: 0; the prompt's own error; -E2BIG more than @max tokens;
  * -ENOENT the vocabulary lacks a control token of the format; -ENOMEM.
  */
 int llx_prompt_encode(const struct llx_prompt *prompt,
 		      const struct llx_tokenizer *tokenizer, s32 *tokens,
-		      u32 max, u32 *n_tokens);
+		      u32 max, u32 *n_tokens, u32 *n_constant);
 
 /* The control token that ends a turn, or NULL. Any context. */
 const char *llx_prompt_end_token(enum llx_prompt_format format);

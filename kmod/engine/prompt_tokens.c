@@ -33,13 +33,15 @@ static int encode_segment(const struct llx_prompt *p, const struct llx_segment *
 
 int llx_prompt_encode(const struct llx_prompt *prompt,
 		      const struct llx_tokenizer *tokenizer, s32 *tokens, u32 max,
-		      u32 *n_tokens)
+		      u32 *n_tokens, u32 *n_constant)
 {
 	const struct llx_vocab *vocab = llx_tokenizer_vocab(tokenizer);
 	bool start = true;
 	u32 n = 0;
 	u32 i;
 
+	if (n_constant)
+		*n_constant = 0;
 	if (prompt->error)
 		return prompt->error;
 	if (vocab->add_bos && vocab->bos >= 0) {
@@ -57,6 +59,8 @@ int llx_prompt_encode(const struct llx_prompt *prompt,
 			return ret;
 		n += added;
 		start = segment->kind == LLX_SEGMENT_CONTROL;
+		if (n_constant && i + 1 == prompt->n_constant)
+			*n_constant = n;
 	}
 	*n_tokens = n;
 	return 0;

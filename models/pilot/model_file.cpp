@@ -48,7 +48,7 @@ bool ModelFile::open(const std::string& path, u32 n_ctx) {
 std::vector<s32> ModelFile::encode(const llx_prompt& prompt) const {
     std::vector<s32> tokens(context_.n_ctx);
     u32 n = 0;
-    if (llx_prompt_encode(&prompt, model_->tokenizer, tokens.data(), context_.n_ctx, &n) != 0) {
+    if (llx_prompt_encode(&prompt, model_->tokenizer, tokens.data(), context_.n_ctx, &n, nullptr) != 0) {
         n = 0;
     }
     tokens.resize(n);

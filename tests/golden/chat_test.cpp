@@ -91,7 +91,7 @@ TEST(ChatTemplate, WritesWhatTheFamilysOwnTemplateWrites) {
             Ids tokens(LLX_PROMPT_TEXT);
             u32 n = 0;
             ASSERT_EQ(
-                llx_prompt_encode(&prompt, model->tokenizer, tokens.data(), LLX_PROMPT_TEXT, &n),
+                llx_prompt_encode(&prompt, model->tokenizer, tokens.data(), LLX_PROMPT_TEXT, &n, nullptr),
                 0);
             tokens.resize(n);
             EXPECT_EQ(tokens, chat.tokens) << family.name;

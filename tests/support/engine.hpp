@@ -16,6 +16,7 @@ extern "C" {
 #include "engine/gguf.h"
 #include "engine/measure.h"
 #include "engine/model.h"
+#include "engine/prefix.h"
 #include "engine/port.h"
 #include "engine/prompt.h"
 #include "engine/sampler.h"
