@@ -22,9 +22,9 @@ struct llx_phrase {
  * @ctx: holds the prompt (n_past >= 1), whose last logits are in @ctx->logits;
  *	n_past is the same afterwards, the logits are another position's
  *
- * The prompt is not evaluated again, nor is a prefix that a phrase shares with
- * the one before it. May sleep. Return: 0; -EINVAL; -E2BIG;
- * -EINTR.
+ * Neither the prompt nor what phrases have in common is evaluated twice; the
+ * rest goes through the layers together. May sleep. Return: 0; -EINVAL; -E2BIG;
+ * -ENOMEM; -EINTR.
  */
 int llx_score_phrases(struct llx_context *ctx, struct llx_phrase *phrases,
 		      u32 n_phrases);

@@ -11,7 +11,7 @@
  *
  * T is the number of tokens that go through the layers together.
  */
-#include "transformer.h"
+#include "batch.h"
 
 #include "../math/ops.h"
 #include "../simd/kernels.h"
@@ -36,57 +36,6 @@
 #define TOKENS_PER_COST 4u
 #define GROUP_TOKENS 8u
 #define RANGES_PER_WORKER 4u /* so that a slow worker does not hold up all */
-
-/* Query heads that go through attention together; bounds the scores. */
-#define MAX_HEADS_PER_ITEM 8u
-
-/*
- * What is being evaluated and the memory for it: one allocation, this struct
- * first. Buffers are (T, ...) with room for T = min(LLX_MAX_BATCH, n_ctx).
- */
-struct batch {
-	struct llx_context *ctx;
-	const struct llx_model *model;
-	const struct llx_kernels *k;
-	const s32 *tokens; /* (n_tokens) */
-	u32 n_tokens;	   /* T of this batch */
-	u32 pos;	   /* position of the first token */
-	int err;	   /* of the first step that failed; later ones are skipped */
-
-	u32 layer_index;
-	const struct llx_layer *layer;
-	const llx_f32 *norm_weight; /* (n_embd) of the next norm */
-	u32 heads_per_item;
-	u32 items_per_kv_head;
-
-	llx_f32 *x;		 /* (T, n_embd) the residual stream */
-	llx_f32 *y;		 /* (T, n_embd) what a block adds to it */
-	llx_f32 *norm;		 /* (T, n_embd) */
-	llx_f32 *q;		 /* (T, n_head * head_dim) */
-	llx_f32 *key;		 /* (T, n_head_kv * head_dim) */
-	llx_f32 *value;		 /* (T, n_head_kv * head_dim) */
-	llx_f32 *attn;		 /* (T, n_head * head_dim) */
-	llx_f32 *gate;		 /* (T, n_ff) */
-	llx_f32 *up;		 /* (T, n_ff) */
-	struct llx_act_block *q8; /* (T, widest matmul input / 32) */
-	llx_f32 *scores;	 /* (workers, heads, LLX_ATTENTION_BLOCK) */
-};
-
-static const struct llx_hparams *hparams(const struct batch *b)
-{
-	return &b->model->hparams;
-}
-
-/* Values of one token's queries and of its keys. */
-static u32 q_width(const struct llx_hparams *h)
-{
-	return h->n_head * h->head_dim;
-}
-
-static u32 kv_width(const struct llx_hparams *h)
-{
-	return h->n_head_kv * h->head_dim;
-}
 
 /* The table that needs nothing is plain C. */
 static u32 cost_factor(const struct batch *b)
@@ -264,7 +213,7 @@ static void add_and_norm_range(void *arg, u32 begin, u32 end, u32 worker)
 	norm_range(arg, begin, end, worker);
 }
 
-/* Where @pos of a KV head lies in either cache: (head_dim) */
+/* Where row @pos of a KV head lies in either cache: (head_dim) */
 static size_t cache_offset(const struct batch *b, u32 kv_head, u32 pos)
 {
 	const struct llx_hparams *h = hparams(b);
@@ -281,8 +230,8 @@ static void rope_and_store_range(void *arg, u32 begin, u32 end, u32 worker)
 	u32 t;
 
 	for (t = begin; t < end; t++) {
-		u32 pos = b->pos + t;
-		const llx_f32 *turn = b->model->rope_table + (size_t)pos * h->n_rot;
+		const llx_f32 *turn = b->model->rope_table +
+				      (size_t)b->positions[t] * h->n_rot;
 		llx_f32 *q = b->q + (size_t)t * q_width(h);
 		llx_f32 *key = b->key + (size_t)t * kv_width(h);
 		llx_f32 *value = b->value + (size_t)t * kv_width(h);
@@ -290,7 +239,7 @@ static void rope_and_store_range(void *arg, u32 begin, u32 end, u32 worker)
 		llx_op_rope(q, h->n_head, h->head_dim, h->n_rot, turn);
 		llx_op_rope(key, h->n_head_kv, h->head_dim, h->n_rot, turn);
 		for (head = 0; head < h->n_head_kv; head++) {
-			size_t to = cache_offset(b, head, pos);
+			size_t to = cache_offset(b, head, b->pos + t);
 			u32 from = head * h->head_dim;
 
 			b->k->to_f16(key + from, h->head_dim,
@@ -299,6 +248,20 @@ static void rope_and_store_range(void *arg, u32 begin, u32 end, u32 worker)
 				     b->ctx->value_cache + to);
 		}
 	}
+}
+
+/*
+ * The rows of the cache that hold node @t and what leads to it, after the
+ * context's own. Return: how many.
+ */
+static u32 path_to(const struct batch *b, u32 t, u32 *rows)
+{
+	u32 n = b->positions[t] - b->pos + 1;
+	u32 i;
+
+	for (i = n; i; i--, t = b->nodes[t].parent)
+		rows[i - 1] = b->pos + t;
+	return n;
 }
 
 /* An item is up to heads_per_item query heads of one KV head of one token. */
@@ -311,15 +274,20 @@ static void attention_item(struct batch *b, u32 item, u32 worker)
 	u32 t = item / b->items_per_kv_head / h->n_head_kv;
 	u32 first = part * b->heads_per_item;
 	size_t cache = cache_offset(b, kv_head, 0);
+	u32 path[LLX_MAX_DEPTH];
 	size_t heads = (size_t)t * q_width(h) +
 		       (kv_head * n_group + first) * h->head_dim;
 	struct llx_attention a = {
 		.k = b->k,
 		.n_group = min(b->heads_per_item, n_group - first),
 		.head_dim = h->head_dim,
-		.n_kv = b->pos + t + 1,
+		.n_kv = b->positions[t] + 1,
 		.kv_stride = h->head_dim,
+		.path = path,
 	};
+
+	if (b->nodes)
+		a.n_path = path_to(b, t, path);
 
 	llx_op_attention(&a, b->q + heads, b->ctx->key_cache + cache,
 			 b->ctx->value_cache + cache,
@@ -433,17 +401,22 @@ static void forward(struct batch *b)
 	}
 }
 
-/* logits of the last token: (n_embd) -> (n_vocab) */
-static void forward_output(struct batch *b)
+/* logits of @n tokens from @first on: (n, n_embd) -> (n, n_vocab) */
+static void forward_output(struct batch *b, u32 first, u32 n)
 {
 	llx_f32 *x = b->x;
 
-	b->x += (size_t)(b->n_tokens - 1) * hparams(b)->n_embd;
-	b->n_tokens = 1;
+	b->x += (size_t)first * hparams(b)->n_embd;
+	b->n_tokens = n;
 	run_tokens(b, hparams(b)->n_embd, norm_range);
 	project(b, b->norm,
 		&(const struct output){ &b->model->output, b->ctx->logits }, 1);
 	b->x = x;
+}
+
+static bool is_token(const struct batch *b, s32 token)
+{
+	return token >= 0 && (u32)token < hparams(b)->n_vocab;
 }
 
 int llx_context_eval(struct llx_context *ctx, const s32 *tokens, u32 n_tokens,
@@ -458,143 +431,65 @@ int llx_context_eval(struct llx_context *ctx, const s32 *tokens, u32 n_tokens,
 	if (n_tokens > ctx->n_ctx - ctx->n_past)
 		return -E2BIG;
 	for (i = 0; i < n_tokens; i++)
-		if (tokens[i] < 0 || (u32)tokens[i] >= hparams(b)->n_vocab)
+		if (!is_token(b, tokens[i]))
 			return -EINVAL;
 
 	b->err = 0;
+	b->nodes = NULL;
 	for (done = 0; done < n_tokens && !b->err; done += b->n_tokens) {
 		b->tokens = tokens + done;
 		b->n_tokens = min(n_tokens - done, LLX_MAX_BATCH);
 		b->pos = ctx->n_past + done;
+		for (i = 0; i < b->n_tokens; i++)
+			b->positions[i] = b->pos + i;
 		forward(b);
 	}
 	if (want_logits)
-		forward_output(b);
+		forward_output(b, b->n_tokens - 1, 1);
 	if (!b->err)
 		ctx->n_past += n_tokens;
 	return b->err;
 }
 
-void llx_context_truncate(struct llx_context *ctx, u32 n_past)
+int llx_context_eval_tree(struct llx_context *ctx, const struct llx_node *nodes,
+			  u32 n_nodes)
 {
-	ctx->n_past = min(ctx->n_past, n_past);
-}
+	struct batch *b = ctx->scratch;
+	s32 tokens[LLX_MAX_BATCH];
+	u32 depth;
+	u32 i;
 
-/* Hands out parts of one allocation; with @base NULL it only counts. */
-struct carver {
-	u8 *base;
-	size_t used;
-	bool overflow;
-};
-
-/* (a, b) elements of @size bytes, on a cache line of their own. */
-static void *carve(struct carver *c, size_t a, size_t b, size_t size)
-{
-	size_t at = c->used;
-	size_t bytes;
-
-	if (check_mul_overflow(a, b, &bytes) ||
-	    check_mul_overflow(bytes, size, &bytes) ||
-	    check_add_overflow(bytes, (size_t)63, &bytes) ||
-	    check_add_overflow(at, bytes & ~(size_t)63, &c->used))
-		c->overflow = true;
-	return c->base ? c->base + at : NULL;
-}
-
-/*
- * Lays @b's buffers out at @base; returns the bytes of all, the struct
- * included, 0 if they cannot be counted. With @base NULL @b gets no pointers
- * that may be used.
- */
-static size_t carve_batch(struct batch *b, const struct llx_hparams *h,
-			  u32 n_ctx, u8 *base)
-{
-	struct carver c = { .base = base };
-	u32 n = min(n_ctx, LLX_MAX_BATCH);
-	u32 widest = max(h->n_embd, h->n_ff);
-
-	widest = max(widest, q_width(h));
-	carve(&c, 1, 1, sizeof(*b));
-	b->x = carve(&c, n, h->n_embd, sizeof(*b->x));
-	b->y = carve(&c, n, h->n_embd, sizeof(*b->y));
-	b->norm = carve(&c, n, h->n_embd, sizeof(*b->norm));
-	b->q = carve(&c, n, q_width(h), sizeof(*b->q));
-	b->key = carve(&c, n, kv_width(h), sizeof(*b->key));
-	b->value = carve(&c, n, kv_width(h), sizeof(*b->value));
-	b->attn = carve(&c, n, q_width(h), sizeof(*b->attn));
-	b->gate = carve(&c, n, h->n_ff, sizeof(*b->gate));
-	b->up = carve(&c, n, h->n_ff, sizeof(*b->up));
-	b->q8 = carve(&c, n, widest / LLX_ACT_BLOCK, sizeof(*b->q8));
-	b->scores = carve(&c, LLX_MAX_WORKERS * MAX_HEADS_PER_ITEM,
-			  LLX_ATTENTION_BLOCK, sizeof(*b->scores));
-	return c.overflow ? 0 : c.used;
-}
-
-/* Bytes of either cache; 0: too many to count. */
-static size_t cache_bytes(const struct llx_hparams *h, u32 n_ctx)
-{
-	size_t bytes;
-
-	if (check_mul_overflow((size_t)h->n_layer, (size_t)kv_width(h),
-			       &bytes) ||
-	    check_mul_overflow(bytes, (size_t)n_ctx, &bytes) ||
-	    check_mul_overflow(bytes, sizeof(u16), &bytes))
-		return 0;
-	return bytes;
-}
-
-size_t llx_context_bytes(const struct llx_model *model, u32 n_ctx)
-{
-	const struct llx_hparams *h = &model->hparams;
-	size_t cache = cache_bytes(h, n_ctx);
-	struct batch counted;
-	size_t scratch = carve_batch(&counted, h, n_ctx, NULL);
-	size_t bytes;
-
-	if (!n_ctx || n_ctx > h->n_ctx || !cache || !scratch ||
-	    check_add_overflow(cache, cache, &bytes) ||
-	    check_add_overflow(bytes, scratch, &bytes) ||
-	    check_add_overflow(bytes, h->n_vocab * sizeof(llx_f32), &bytes))
-		return 0;
-	return bytes;
-}
-
-int llx_context_init(struct llx_context *ctx, const struct llx_model *model,
-		     struct llx_exec *exec, u32 n_ctx)
-{
-	const struct llx_hparams *h = &model->hparams;
-	struct batch *b;
-	struct batch counted;
-
-	memset(ctx, 0, sizeof(*ctx));
-	if (!n_ctx || n_ctx > h->n_ctx)
+	if (!n_nodes)
 		return -EINVAL;
-	if (!llx_context_bytes(model, n_ctx))
-		return -ENOMEM;
-	ctx->model = model;
-	ctx->exec = exec;
-	ctx->n_ctx = n_ctx;
-	ctx->key_cache = llx_alloc(cache_bytes(h, n_ctx));
-	ctx->value_cache = llx_alloc(cache_bytes(h, n_ctx));
-	ctx->logits = llx_alloc(h->n_vocab * sizeof(*ctx->logits));
-	b = llx_alloc(carve_batch(&counted, h, n_ctx, NULL));
-	ctx->scratch = b;
-	if (!ctx->key_cache || !ctx->value_cache || !ctx->logits || !b) {
-		llx_context_destroy(ctx);
-		return -ENOMEM;
+	if (n_nodes > LLX_MAX_BATCH || n_nodes > ctx->n_ctx - ctx->n_past)
+		return -E2BIG;
+	for (i = 0; i < n_nodes; i++) {
+		bool is_root = nodes[i].parent == LLX_ROOT;
+
+		if (!is_token(b, nodes[i].token) ||
+		    (!is_root && nodes[i].parent >= i))
+			return -EINVAL;
+		depth = is_root ? 0 :
+				  b->positions[nodes[i].parent] - ctx->n_past + 1;
+		if (depth >= LLX_MAX_DEPTH)
+			return -E2BIG;
+		b->positions[i] = ctx->n_past + depth;
+		tokens[i] = nodes[i].token;
 	}
-	carve_batch(b, h, n_ctx, (u8 *)b);
-	b->ctx = ctx;
-	b->model = model;
-	b->k = model->kernels;
-	return 0;
+
+	b->err = 0;
+	b->tokens = tokens;
+	b->nodes = nodes;
+	b->n_tokens = n_nodes;
+	b->pos = ctx->n_past;
+	forward(b);
+	return b->err;
 }
 
-void llx_context_destroy(struct llx_context *ctx)
+int llx_context_tree_logits(struct llx_context *ctx, u32 first, u32 n)
 {
-	llx_free(ctx->key_cache);
-	llx_free(ctx->value_cache);
-	llx_free(ctx->logits);
-	llx_free(ctx->scratch);
-	memset(ctx, 0, sizeof(*ctx));
+	struct batch *b = ctx->scratch;
+
+	forward_output(b, first, n);
+	return b->err;
 }

@@ -11,14 +11,20 @@
 
 /* Most tokens that go through the layers together. */
 #define LLX_MAX_BATCH 64u
+/* Rows of logits that a context holds. */
+#define LLX_LOGIT_ROWS 8u
+/* Nodes on the longest path of a tree. */
+#define LLX_MAX_DEPTH 64u
+/* The parent of a node that follows the context's last position. */
+#define LLX_ROOT 0xffffffffu
 
 /**
  * struct llx_context - one sequence: its cache and the scratch to extend it
  * @model: borrowed; must outlive the context
  * @n_ctx: positions the cache has room for
  * @n_past: positions filled; lower it to forget the tail (see below)
- * @logits: (n_vocab) of the last position evaluated, valid after a call that
- *	asked for them
+ * @logits: (LLX_LOGIT_ROWS, n_vocab); the first row is that of the last position
+ *	evaluated, valid after a call that asked for it
  *
  * Not thread-safe; one request at a time uses it.
  */
@@ -57,6 +63,33 @@ void llx_context_truncate(struct llx_context *ctx, u32 n_past);
  */
 int llx_context_eval(struct llx_context *ctx, const s32 *tokens, u32 n_tokens,
 		     bool want_logits);
+
+/**
+ * struct llx_node - a token in a tree of continuations
+ * @parent: index of the node before it, below its own; or LLX_ROOT
+ */
+struct llx_node {
+	s32 token;
+	u32 parent;
+};
+
+/**
+ * llx_context_eval_tree - run many continuations through the model in one pass
+ * @nodes: (@n_nodes), at most LLX_MAX_BATCH, paths at most LLX_MAX_DEPTH long
+ *
+ * A node sees what is filled and its own ancestors, so its result has the bits
+ * that llx_context_eval() gives for that path. Nothing is appended; the room
+ * behind what is filled is scratch. May sleep. Return: 0; -E2BIG too many, or no
+ * room for so many; -EINVAL; -EINTR.
+ */
+int llx_context_eval_tree(struct llx_context *ctx, const struct llx_node *nodes,
+			  u32 n_nodes);
+
+/*
+ * Logits of nodes @first..@first + @n - 1 of the tree just evaluated, @n at most
+ * LLX_LOGIT_ROWS, in that many rows of @ctx->logits. May sleep. Return: 0; -EINTR.
+ */
+int llx_context_tree_logits(struct llx_context *ctx, u32 first, u32 n);
 
 /* Bytes llx_context_init() would allocate; 0 if it cannot be. */
 size_t llx_context_bytes(const struct llx_model *model, u32 n_ctx);

@@ -79,20 +79,40 @@ static float exp_one(const struct llx_kernels *k, float x)
 	return mathf_get(value);
 }
 
+/* How many of @n positions from @pos on lie together, and in which row. */
+static u32 rows_together(const struct llx_attention *a, u32 pos, u32 n, u32 *row)
+{
+	u32 first = a->n_kv - a->n_path; /* on the path */
+
+	if (pos < first) {
+		*row = pos;
+		return min(n, first - pos);
+	}
+	*row = a->path[pos - first];
+	return 1;
+}
+
 /*
  * One block of positions for one head: the new maximum rescales what was
  * summed so far (Milakov and Gimelshein 2018).
  */
 static void attend_block(const struct llx_attention *a, const llx_f32 *q,
-			 const u16 *key, const u16 *value, u32 n,
+			 const u16 *key, const u16 *value, u32 begin, u32 n,
 			 llx_f32 *scores, float *max, float *sum, llx_f32 *out)
 {
 	const struct llx_kernels *k = a->k;
 	float scale = 1.0f / __builtin_sqrtf((float)a->head_dim);
 	float before = *max;
 	float shrink;
+	u32 row;
+	u32 j;
+	u32 m;
 
-	k->dot_rows(q, key, a->kv_stride, n, a->head_dim, scores);
+	for (j = 0; j < n; j += m) {
+		m = rows_together(a, begin + j, n - j, &row);
+		k->dot_rows(q, key + row * a->kv_stride, a->kv_stride, m,
+			    a->head_dim, scores + j);
+	}
 	k->scale(mathf_put(scale), n, scores);
 	*max = mathf_get(k->largest(scores, n));
 	*max = *max > before ? *max : before;
@@ -100,7 +120,11 @@ static void attend_block(const struct llx_attention *a, const llx_f32 *q,
 	*sum = *sum * shrink +
 	       mathf_get(k->exp_sum(scores, n, mathf_put(*max)));
 	k->scale(mathf_put(shrink), a->head_dim, out);
-	k->axpy_rows(scores, value, a->kv_stride, n, a->head_dim, out);
+	for (j = 0; j < n; j += m) {
+		m = rows_together(a, begin + j, n - j, &row);
+		k->axpy_rows(scores + j, value + row * a->kv_stride,
+			     a->kv_stride, m, a->head_dim, out);
+	}
 }
 
 static void attend_heads(const struct llx_attention *a, u32 n_heads,
@@ -122,9 +146,8 @@ static void attend_heads(const struct llx_attention *a, u32 n_heads,
 	for (begin = 0; begin < a->n_kv; begin += LLX_ATTENTION_BLOCK) {
 		n = min(a->n_kv - begin, LLX_ATTENTION_BLOCK);
 		for (h = 0; h < n_heads; h++)
-			attend_block(a, q + h * a->head_dim,
-				     key + begin * a->kv_stride,
-				     value + begin * a->kv_stride, n,
+			attend_block(a, q + h * a->head_dim, key, value, begin,
+				     n,
 				     scores + h * LLX_ATTENTION_BLOCK, &max[h],
 				     &sum[h], out + h * a->head_dim);
 	}

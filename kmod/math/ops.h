@@ -37,7 +37,8 @@ void llx_op_rope_table(llx_f32 *table, u32 begin, u32 end, u32 n_rot,
 /*
  * Attention of the query heads that share one KV head, for one token.
  * @q: (n_group, head_dim) f32, already rotated
- * @key, @value: (n_kv, head_dim) f16, rows @kv_stride values apart
+ * @key, @value: (n_kv, head_dim) f16, rows @kv_stride values apart; position i is
+ *	row i, but the last @n_path positions are rows @path[0..n_path - 1]
  * @scores: scratch, (n_group, LLX_ATTENTION_BLOCK) f32
  * @out: (n_group, head_dim) f32
  * softmax(q k / sqrt(head_dim)) v, over blocks of LLX_ATTENTION_BLOCK
@@ -50,6 +51,8 @@ struct llx_attention {
 	u32 head_dim;
 	u32 n_kv;
 	size_t kv_stride;
+	const u32 *path;
+	u32 n_path;
 };
 void llx_op_attention(const struct llx_attention *a, const llx_f32 *q,
 		      const u16 *key, const u16 *value, llx_f32 *scores,

@@ -5,6 +5,8 @@
 //
 //   decode N THREADS    tokens per second, N tokens one by one from the start
 //   prefill N THREADS   tokens per second, N tokens at once
+//   advise THREADS      milliseconds from a snapshot to a suggestion; the first
+//                       evaluates what prompts have in common, the others do not
 //   barrier THREADS     microseconds that a loop of no work takes
 //   read THREADS        GB/s, bounds.hpp
 //   multiply THREADS    1e9 multiply-adds per second, bounds.hpp
@@ -24,6 +26,7 @@
 #include "support/cpu_features.hpp"
 #include "support/engine_model.hpp"
 #include "support/model_file.hpp"
+#include "support/snapshots.hpp"
 #include "support/thread_exec.hpp"
 
 namespace llamux::test {
@@ -46,6 +49,8 @@ class Server {
             return rate(a, 1, b);
         if (what == "prefill")
             return rate(a, a, b);
+        if (what == "advise")
+            return advise(a);
         if (what == "barrier")
             return barrier(a);
         if (what == "read")
@@ -85,6 +90,18 @@ class Server {
             if (context.eval(tokens) != 0)
                 return -1;
         return n_tokens / (now() - begin);
+    }
+
+    double advise(unsigned n_threads) {
+        EngineContext& context = worker(n_threads).context;
+        const SnapshotBuilder snapshot = SnapshotBuilder::noisy_neighbour();
+        llamux_advice advice{};
+        llx_context_truncate(context.get(), 0);
+        const double begin = now();
+        if (llx_advise(context.get(), snapshot.get(), nullptr, &advice, nullptr, 0) != 0 ||
+            advice.ranked_by != LLAMUX_RANKED_BY_MODEL)
+            return -1;
+        return (now() - begin) * 1e3;
     }
 
     double barrier(unsigned n_threads) {

@@ -90,9 +90,9 @@ TEST(ChatTemplate, WritesWhatTheFamilysOwnTemplateWrites) {
             EXPECT_EQ(std::string(prompt.text), chat.prompt);
             Ids tokens(LLX_PROMPT_TEXT);
             u32 n = 0;
-            ASSERT_EQ(
-                llx_prompt_encode(&prompt, model->tokenizer, tokens.data(), LLX_PROMPT_TEXT, &n, nullptr),
-                0);
+            ASSERT_EQ(llx_prompt_encode(&prompt, model->tokenizer, tokens.data(), LLX_PROMPT_TEXT,
+                                        &n, nullptr),
+                      0);
             tokens.resize(n);
             EXPECT_EQ(tokens, chat.tokens) << family.name;
         }

@@ -129,6 +129,49 @@ TEST_F(Limits, CancelledAtEveryLoopThenContinued) {
     }
 }
 
+// Each node of a tree against the path to it, one token at a time.
+TEST_F(Limits, ATreeGivesTheBitsOfItsPaths) {
+    const std::vector<llx_node> nodes = {{5, LLX_ROOT}, {6, 0}, {7, 1}, {8, 1},
+                                         {9, LLX_ROOT}, {5, 4}, {6, 5}, {5, LLX_ROOT},
+                                         {3, 2},        {4, 8}};
+    const auto n_nodes = static_cast<u32>(nodes.size());
+    for (const std::size_t n_prompt : {std::size_t{1}, std::size_t{62}}) {
+        const auto prompt = std::span(tokens_).first(n_prompt);
+        ScriptedExec exec(3);
+        EngineContext context(model_.get(), exec.get());
+        ASSERT_EQ(context.eval(prompt), 0);
+        ASSERT_EQ(llx_context_eval_tree(context.get(), nodes.data(), n_nodes), 0);
+        EXPECT_EQ(context->n_past, n_prompt);
+        for (u32 i = 0; i < n_nodes; i++) {
+            std::vector<std::int32_t> path;
+            for (u32 node = i; node != LLX_ROOT; node = nodes[node].parent)
+                path.insert(path.begin(), nodes[node].token);
+            EngineContext sequence(model_.get(), &llx_exec_inline);
+            ASSERT_EQ(sequence.eval(prompt), 0);
+            ASSERT_EQ(sequence.eval(path), 0);
+            ASSERT_EQ(llx_context_tree_logits(context.get(), i, 1), 0);
+            ASSERT_EQ(context.logit_bits(), sequence.logit_bits()) << "node " << i;
+        }
+        const u32 most = std::min(n_nodes, LLX_LOGIT_ROWS);
+        ASSERT_EQ(llx_context_tree_logits(context.get(), n_nodes - most, most), 0);
+    }
+}
+
+TEST_F(Limits, TreesThatAreNoneAreRefused) {
+    EngineContext context(model_.get(), &llx_exec_inline);
+    const auto prompt = std::span(tokens_).first(70);
+    ASSERT_EQ(context.eval(prompt), 0);
+    const auto eval = [&](std::vector<llx_node> nodes) {
+        return llx_context_eval_tree(context.get(), nodes.data(), static_cast<u32>(nodes.size()));
+    };
+    EXPECT_EQ(eval({}), -EINVAL);
+    EXPECT_EQ(eval({{-1, LLX_ROOT}}), -EINVAL);
+    EXPECT_EQ(eval({{1, 0}}), -EINVAL);                 // its own parent
+    EXPECT_EQ(eval({{1, 1}, {1, LLX_ROOT}}), -EINVAL);  // a later one
+    EXPECT_EQ(eval({{1, LLX_ROOT}, {1, LLX_ROOT}, {1, LLX_ROOT}}), -E2BIG);
+    EXPECT_EQ(eval({{1, LLX_ROOT}, {1, 0}}), 0);
+}
+
 TEST_F(Limits, NothingRunsAfterACancellation) {
     ScriptedExec exec(1);
     EngineContext context(model_.get(), exec.get());

@@ -104,6 +104,29 @@ TEST_F(Score, ASharedPrefixIsEvaluatedOnce) {
     EXPECT_EQ(exec.n_loops, alone);
 }
 
+// More tokens than go through the layers together, and more phrases.
+TEST_F(Score, ManyPhrasesTakeSeveralPasses) {
+    std::vector<Tokens> phrases;
+    for (std::int32_t i = 0; i < 90; i++) {
+        Tokens tokens = {i % 3};
+        for (std::int32_t j = 0; j < i % 7; j++)
+            tokens.push_back((i * 11 + j * 5) % 150);
+        phrases.push_back(tokens);
+    }
+    phrases.push_back(Tokens(50, 3));
+    std::vector<llx_phrase> scored;
+    for (const Tokens& tokens : phrases)
+        scored.push_back(phrase(tokens));
+    ScriptedExec exec(7);
+    EngineContext context(model_.get(), exec.get());
+    ASSERT_EQ(context.eval(prompt_), 0);
+    ASSERT_EQ(llx_score_phrases(context.get(), scored.data(), static_cast<u32>(scored.size())), 0);
+    for (std::size_t i = 0; i < phrases.size(); i++)
+        EXPECT_NEAR(static_cast<double>(scored[i].logprob_micro_nats),
+                    expected_nats(phrases[i]) * 1e6, static_cast<double>(phrases[i].size()))
+            << "phrase " << i;
+}
+
 TEST_F(Score, RefusesWhatCannotBeScored) {
     EngineContext context(model_.get(), &llx_exec_inline);
     llx_phrase good = phrase({1});

@@ -51,7 +51,8 @@ class Tiny {
     s64 logprob(const llx_prompt& prompt, const std::string& phrase, u32& n_tokens) {
         std::vector<s32> tokens(4096);
         u32 n = 0;
-        EXPECT_EQ(llx_prompt_encode(&prompt, model_->tokenizer, tokens.data(), 4096, &n, nullptr), 0);
+        EXPECT_EQ(llx_prompt_encode(&prompt, model_->tokenizer, tokens.data(), 4096, &n, nullptr),
+                  0);
         llx_phrase p{};
         EXPECT_EQ(llx_tokenizer_encode(model_->tokenizer, phrase.data(), phrase.size(), false,
                                        p.tokens, LLX_MAX_PHRASE_TOKENS, &p.n_tokens),

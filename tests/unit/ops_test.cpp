@@ -215,7 +215,7 @@ TEST(Ops, AttentionFollowsTheFormulaInEveryTable) {
 
             std::vector<std::vector<llx_f32>> results;
             for (const llx_kernels* k : tables()) {
-                const llx_attention attention{k, n_group, head_dim, n_kv, stride};
+                const llx_attention attention{k, n_group, head_dim, n_kv, stride, nullptr, 0};
                 std::vector<llx_f32> scores(size_t{n_group} * LLX_ATTENTION_BLOCK);
                 std::vector<llx_f32> out(q.size());
                 llx_op_attention(&attention, to_bits(q).data(), key_half.data(), value_half.data(),
