@@ -3,7 +3,7 @@
 // How good is a model file? Runs the engine, as the kernel does, on scenes it
 // was not trained on.
 //
-//   evaluate MODEL.gguf --scenes N --seed S [--held-out] [--show N]
+//   evaluate MODEL.gguf --scenes N --seed S [--held-out] [--show N] [--calibrate]
 //
 // advise: the rate at which the candidate that should be chosen is, by score
 // and margin (llx_advise_rank). ask: the rate at which the greedy answer is,
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "answer.hpp"
+#include "calibration.hpp"
 #include "model_file.hpp"
 #include "question.hpp"
 #include "scene.hpp"
@@ -68,6 +69,11 @@ class Evaluation {
             return;
         }
         const bool right = advice.chosen == scene.advice.chosen;
+        Ranking ranking{{}, scene.advice.chosen};
+        for (u32 i = 0; i < advice.n_candidates; ++i) {
+            ranking.nats.push_back(advice.candidates[i].score / 1e6);
+        }
+        rankings_.push_back(std::move(ranking));
         count(advise_, kCauses[advice.facts[0].cause], right);
         if (show_ > 0 && !right) {
             show_wrong(scene, advice);
@@ -97,6 +103,18 @@ class Evaluation {
             std::fprintf(stderr, "%s%s %s\n\n", prompt.text, answer.c_str(),
                          right.contains(answer) ? "[right]" : "[wrong]");
         }
+    }
+    // A scene with one candidate is not ranked, so halves are of rankings.
+    void print_calibration() const {
+        const auto middle = rankings_.begin() + static_cast<std::ptrdiff_t>(rankings_.size() / 2);
+        const std::vector<Ranking> first(rankings_.begin(), middle);
+        const std::vector<Ranking> second(middle, rankings_.end());
+        const double fitted = fit_temperature(first);
+        std::printf("temperature fitted on %zu rankings: %.3f nats per token\n%s", first.size(),
+                    fitted, table(reliability(second, fitted)).c_str());
+        const double built_in = LLX_ADVISE_TEMPERATURE_MILLI / 1000.0;
+        std::printf("at the engine's %.3f:\n%s", built_in,
+                    table(reliability(second, built_in)).c_str());
     }
     void print() const {
         std::printf("{\"longest_advise_prompt_tokens\": %u", max_tokens_);
@@ -131,6 +149,7 @@ class Evaluation {
     u32 max_tokens_ = 0;
     Rates advise_;
     Rates ask_;
+    std::vector<Ranking> rankings_;
 };
 
 }  // namespace
@@ -143,11 +162,13 @@ int main(int argc, char** argv) {
     unsigned show = 0;
     std::uint64_t seed = 99;
     bool held_out = false;
+    bool calibrate = false;
     app.add_option("model", path, "GGUF file")->required();
     app.add_option("--scenes", scenes, "scenes to try");
     app.add_option("--seed", seed, "random seed; training uses others");
     app.add_option("--show", show, "answers to print");
     app.add_flag("--held-out", held_out, "wordings that training never saw");
+    app.add_flag("--calibrate", calibrate, "how much the probabilities mean");
     CLI11_PARSE(app, argc, argv);
 
     llamux::pilot::ModelFile model;
@@ -159,8 +180,14 @@ int main(int argc, char** argv) {
     for (unsigned i = 0; i < scenes; ++i) {
         const auto scene = llamux::pilot::make_scene(random, 1 + i % 3 / 2);
         evaluation.advise(scene);
-        evaluation.ask(random, scene);
+        if (!calibrate) {
+            evaluation.ask(random, scene);
+        }
     }
-    evaluation.print();
+    if (calibrate) {
+        evaluation.print_calibration();
+    } else {
+        evaluation.print();
+    }
     return 0;
 }
