@@ -16,8 +16,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
-#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -62,10 +62,15 @@ int failed(const std::string& what) {
     return 1;
 }
 
-void fill(unsigned char* at, std::size_t bytes, std::mt19937_64& random) {
-    for (std::size_t i = 0; i < bytes; i += sizeof(std::uint64_t)) {
-        *reinterpret_cast<std::uint64_t*>(at + i) = random();
+// Random bytes: zram can not make them smaller.
+std::vector<unsigned char> random_block(std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::vector<unsigned char> block(kMiB);
+    for (std::size_t at = 0; at < kMiB; at += sizeof(std::uint64_t)) {
+        const std::uint64_t value = random();
+        std::memcpy(&block[at], &value, sizeof(value));
     }
+    return block;
 }
 
 }  // namespace
@@ -119,18 +124,18 @@ int run_migrations(int threads, int work_us) {
     });
 }
 
-int run_leak(int mib_per_second, int most_mib, std::uint64_t seed) {
+int run_leak(int from_mib, int mib_per_second, int most_mib, std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    std::vector<std::unique_ptr<unsigned char[]>> blocks;
+    const std::vector<unsigned char> content = random_block(seed);
+    std::vector<std::vector<unsigned char>> blocks(static_cast<std::size_t>(from_mib), content);
     Pace pace(mib_per_second);
     while (true) {
         pace.wait();
         if (static_cast<int>(blocks.size()) < most_mib) {
-            blocks.push_back(std::make_unique<unsigned char[]>(kMiB));
-            fill(blocks.back().get(), kMiB, random);
+            blocks.push_back(content);
         }
         // looks into what it has now and then, as a program does
-        auto& block = blocks[random() % blocks.size()];
+        std::vector<unsigned char>& block = blocks[random() % blocks.size()];
         for (std::size_t at = 0; at < kMiB; at += 16 * 4096) {
             block[at]++;
         }

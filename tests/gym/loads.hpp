@@ -19,8 +19,8 @@ int run_forks(int threads, int rate);
 // Threads that move themselves from CPU to CPU between short bursts of work.
 int run_migrations(int threads, int work_us);
 
-// Takes so much more memory every second, up to a limit, and keeps it in use.
-int run_leak(int mib_per_second, int most_mib, std::uint64_t seed);
+// Takes so much memory, then more every second, up to a limit, and keeps it in use.
+int run_leak(int from_mib, int mib_per_second, int most_mib, std::uint64_t seed);
 
 // Overwrites a file again and again through the page cache.
 int run_writer(const std::string& file, int mib);

@@ -23,6 +23,7 @@ struct LoadOptions {
     int rate = 0;
     int work_us = 200;
     int mib = 64;
+    int from_mib = 0;
     std::uint64_t seed = 1;
     std::string file;
 };
@@ -74,8 +75,9 @@ void add_loads(CLI::App& app, LoadOptions& o, int& status) {
     CLI::App* leak = app.add_subcommand("leak", "Memory that grows");
     leak->add_option("--rate", o.rate, "MiB a second")->required()->check(kMebibytes);
     leak->add_option("--mib", o.mib, "most of it")->check(kMebibytes);
+    leak->add_option("--from-mib", o.from_mib, "at once");
     leak->add_option("--seed", o.seed);
-    leak->callback([&] { status = run_leak(o.rate, o.mib, o.seed); });
+    leak->callback([&] { status = run_leak(o.from_mib, o.rate, o.mib, o.seed); });
     add_file(add("writer", "Overwrites a file", [&] { return run_writer(o.file, o.mib); }))
         ->add_option("--mib", o.mib, "size of the file")
         ->check(kMebibytes);
