@@ -6,6 +6,7 @@
 #   make test       set up, build and run every test
 #   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
 #   make test-tinyllama  the engine at TinyLlama's full size, natively and in guests
+#   make gym        what decisions are worth: the fault suite on both kernels (hours)
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean
@@ -19,7 +20,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test test-tinyllama test-uml bench lint fuzz install clean
+.PHONY: all setup configure demo test test-tinyllama test-uml gym bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -44,6 +45,10 @@ test-uml:
 
 test-tinyllama: all
 	tests/golden/test-tinyllama
+
+gym: all
+	tests/support/setup.sh gym
+	tests/gym/gym
 
 bench: all
 	tests/bench/run.sh

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [uml]: installs what Llamux needs to be built, tested and shown on
-# Debian 12; with "uml", also what `make test-uml` needs. May be run any number
+# setup.sh [uml|gym]: installs what Llamux needs to be built, tested and shown on
+# Debian 12; with "uml" or "gym", also what `make test-uml` or `make gym` needs. May be run any number
 # of times; when everything is there it takes a fraction of a second and touches
 # no network. One line per step; one clear line for each package that cannot be
 # had.
@@ -56,8 +56,8 @@ for_uml='required|User Mode Linux|flex bison bc'
 case "${1:-}" in
 uml) wanted="$wanted
 $for_uml" ;;
-"") for_uml= ;;
-*) die "only one argument is known: uml" ;;
+"" | gym) for_uml= ;;
+*) die "an argument is uml or gym" ;;
 esac
 
 installed() {
@@ -157,6 +157,24 @@ fetch_kernel_source() {
 		die "package linux-source-6.12 cannot be had: the reason is in build/setup.log"
 }
 
+# The profiles that the fault suite compares with. Not installed: its service would tune this machine.
+fetch_tuned() {
+	dir=$downloads/tuned
+	if [ -d "$dir/usr/lib/tuned" ]; then
+		say "TuneD's profiles: there"
+		return
+	fi
+	say "TuneD's profiles: taking them out of the package tuned"
+	mkdir -p "$dir"
+	if (cd "$dir" && apt-get download tuned >>"$log" 2>&1) &&
+		dpkg-deb -x "$dir"/tuned_*.deb "$dir"; then
+		rm "$dir"/tuned_*.deb
+	else
+		say "package tuned cannot be had: the comparison with TuneD will be missing (optional)"
+		rm -rf "$dir"
+	fi
+}
+
 # A model in use of the llama architecture, with a BPE vocabulary.
 fetch_smollm2() {
 	dir=$downloads/smollm2
@@ -183,4 +201,5 @@ install_packages
 fetch_checkpatch
 fetch_smollm2
 [ -z "$for_uml" ] || fetch_kernel_source
+[ "${1:-}" != gym ] || fetch_tuned
 say "done"

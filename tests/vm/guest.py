@@ -264,6 +264,7 @@ class Machine:
     mem: str = "1G"
     cpus: int = 2
     disk_mib: int = 256
+    disk_options: str = ""  # of QEMU's -drive, such as throttling.bps-total=N
     append: str = ""
     accel: str = ""
     environment: dict = field(default_factory=dict)
@@ -342,7 +343,7 @@ def qemu_command(machine, share, interactive):
         "-initrd", str(cached_initramfs(machine.build, machine.kernel)), "-append", append,
         "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
         "-virtfs", f"local,path={share},mount_tag=share,security_model=none,multidevs=remap",
-        "-drive", f"file={scratch},if=virtio,format=raw,cache=unsafe",
+        "-drive", f"file={scratch},if=virtio,format=raw,cache=unsafe{machine.disk_options and ',' + machine.disk_options}",
     ]  # fmt: skip
 
 

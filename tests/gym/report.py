@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Trials of the fault suite -> judgement, table, plot. Pure but for the plot's file.
+
+What is felt is the 99th percentile of the response time in each of the last
+seconds of a trial; lower is better. An improvement is 1 - median(runner) /
+median(no-op), so 0.5 is half the response time and below 0 is harm. Intervals
+are 95 % bootstrap percentiles: of one trial over its seconds, in blocks of two
+because a second's queue is the next one's; of a mean over its scenarios.
+
+What a kept change is worth is read from the oracle's trial of the very same change,
+which is compared with the same load seconds before and after it; two trials of one
+scenario differ by more than most changes do, on a busy host.
+"""
+import random
+import re
+import statistics
+from pathlib import Path
+
+from scenarios import BY_NAME
+
+BLOCK = 2
+DRAWS = 1000
+HEADER = Path(__file__).resolve().parents[2] / "include/llamux/actions.h"
+# The runners that choose, in the order of the table.
+CHOOSERS = ("random", "rules", "model")
+
+
+def causes_by_words(text=None):
+    """{"another group takes the cpu": "CPU_CONTENTION", ...}"""
+    text = HEADER.read_text() if text is None else text
+    table = text[text.index("#define LLAMUX_CAUSES(X)") :].split("\n\n")[0]
+    return {words: name for name, words in re.findall(r'X\((\w+), "([^"]+)"\)', table)}
+
+
+# ---- one trial -----------------------------------------------------------------
+
+
+def judged_seconds(trial):
+    return [second["p99_us"] for second in trial["seconds"] if second["at"] > trial["judged_from"]]
+
+
+def resampled(values, draw):
+    """As many values, drawn in blocks."""
+    starts = max(1, len(values) - BLOCK + 1)
+    out = []
+    while len(out) < len(values):
+        at = draw.randrange(starts)
+        out += values[at : at + BLOCK]
+    return out[: len(values)]
+
+
+def interval(values):
+    ordered = sorted(values)
+    return ordered[int(0.025 * len(ordered))], ordered[int(0.975 * (len(ordered) - 1))]
+
+
+def improvement(without, with_it, seed=1):
+    """(estimate, low, high) of 1 - median(with) / median(without)."""
+    draw = random.Random(seed)
+
+    def of(a, b):
+        return 1 - statistics.median(b) / max(statistics.median(a), 1)
+
+    draws = [of(resampled(without, draw), resampled(with_it, draw)) for _ in range(DRAWS)]
+    return of(without, with_it), *interval(draws)
+
+
+def action_of(candidate):
+    return candidate["knob"], candidate["direction"], candidate["cgroup"]
+
+
+def is_change(candidate):
+    return bool(candidate) and candidate["direction"] != "keep"
+
+
+def seen(trial, words):
+    """(causes of the first trouble after the onset, its suggested candidate or None)."""
+    if "facts" in trial:
+        causes = [fact["cause"] for fact in trial["facts"]]
+        chosen = trial.get("suggested")
+        return causes, chosen if is_change(chosen) else None
+    for event in trial["events"]:
+        if event["at"] < trial["onset"] or event["event"] not in ("suggestion", "trouble"):
+            continue
+        if "suggestion" in event:
+            suggestion = event["suggestion"]
+            causes = [fact["cause"] for fact in suggestion["facts"]]
+            return causes, suggestion["candidates"][suggestion["chosen"]]
+        return [name for text, name in words.items() if event["text"].startswith(text)], None
+    return [], None
+
+
+def changes(trial, state):
+    return [e for e in trial["events"] if e["event"] == state and e["at"] > trial["onset"]]
+
+
+def judge_choice(scenario, trial, words):
+    """What a choosing runner saw, did and left in force."""
+    causes, chosen = seen(trial, words)
+    kept = changes(trial, "kept")
+    return {
+        "causes": causes,
+        "cause_found": bool(set(causes) & set(scenario.causes)) or (
+            not causes and "NONE" in scenario.causes
+        ),
+        "chosen": action_of(chosen) if chosen else None,
+        "right": (action_of(chosen) in scenario.actions) if chosen else not scenario.actions,
+        "kept": [action_of(e["change"]["plan"]) for e in kept],
+        "undone": len(changes(trial, "undone")),
+        "kept_after_s": kept[0]["at"] - trial["onset"] if kept else None,
+        "margin_permille": next(
+            (e["suggestion"]["margin_permille"] for e in trial["events"] if "suggestion" in e), None
+        ),
+    }  # fmt: skip
+
+
+def judge_oracle(trial):
+    """Each candidate's improvement, best first."""
+    out = []
+    for tried in trial.get("trials", ()):
+
+        def seconds_in(windows):
+            return [s["p99_us"] for s in trial["seconds"] if any(a < s["at"] <= b for a, b in windows)]
+
+        effect = improvement(seconds_in(tried["without"]), seconds_in(tried["with"]))
+        out.append({"action": action_of(tried["candidate"]), "improvement": effect})
+    return sorted(out, key=lambda item: -item["improvement"][0])
+
+
+# ---- all of a kernel -----------------------------------------------------------
+
+
+def worth(row, effects):
+    """Of what the runner kept: the oracle's improvement, 0 for nothing, None where unknown."""
+    if not row["kept"]:
+        return (0.0, 0.0, 0.0)
+    return effects.get(row["kept"][0])
+
+
+def oracle_effects(trials):
+    """{scenario: {action: improvement}}"""
+    out = {}
+    for trial in trials:
+        if trial["runner"] == "oracle" and not trial.get("failed"):
+            known = out.setdefault(trial["scenario"], {})
+            known |= {item["action"]: item["improvement"] for item in judge_oracle(trial)}
+    return out
+
+
+def judge(trials):
+    """Trials of one kernel -> rows, one for each scenario and runner that has a result."""
+    words = causes_by_words()
+    rows = []
+    grouped = {}
+    for trial in trials:
+        grouped.setdefault((trial["scenario"], trial["runner"]), []).append(trial)
+    effects = oracle_effects(trials)
+    for (name, runner), same in grouped.items():
+        scenario = BY_NAME[name]
+        for number, trial in enumerate(same):
+            row = {"scenario": name, "runner": runner, "seed": trial.get("seed")}
+            rows.append(row)
+            if trial.get("failed"):
+                row["failed"] = trial["failed"]
+                continue
+            row["p99_ms"] = statistics.median(judged_seconds(trial)) / 1000
+            if runner == "oracle":
+                row["candidates"] = judge_oracle(trial)
+                continue
+            plain = [t for t in grouped.get((name, "no-op"), []) if not t.get("failed")]
+            if plain and runner != "no-op":
+                base = plain[min(number, len(plain) - 1)]
+                row["improvement"] = improvement(judged_seconds(base), judged_seconds(trial))
+            if runner in CHOOSERS:
+                row |= judge_choice(scenario, trial, words)
+                row["worth"] = worth(row, effects.get(name, {}))
+                measured = row["worth"] or row.get("improvement")
+                row["harmful"] = bool(row["kept"] and measured and measured[2] < 0)
+    return rows
+
+
+def best_of_oracle(rows):
+    """{scenario: improvement of the best candidate}, where it is more than noise."""
+    out = {}
+    for row in rows:
+        if row["runner"] == "oracle" and row.get("candidates"):
+            best = row["candidates"][0]["improvement"]
+            if best[1] > 0:
+                out[row["scenario"]] = max(best[0], out.get(row["scenario"], 0))
+    return out
+
+
+def share(rows, what):
+    """(how many, of how many) rows for which what(row) is true; None: not counted."""
+    answers = [answer for answer in map(what, rows) if answer is not None]
+    return sum(map(bool, answers)), len(answers)
+
+
+def mean_interval(values, seed=1):
+    if not values:
+        return None
+    draw = random.Random(seed)
+    draws = [statistics.fmean(draw.choices(values, k=len(values))) for _ in range(DRAWS)]
+    return statistics.fmean(values), *interval(draws)
+
+
+def summarise(rows):
+    """{runner: figures}; see docs/GYM.md for what each means."""
+    best = best_of_oracle(rows)
+    out = {}
+    for runner in (*CHOOSERS, "tuned"):
+        mine = [row for row in rows if row["runner"] == runner and "failed" not in row]
+        if not mine:
+            continue
+        of = [BY_NAME[row["scenario"]] for row in mine]
+        figures = out[runner] = {"trials": len(mine)}
+        curable = [row for row in mine if row["scenario"] in best]
+        figures["improvement"] = mean_interval(
+            [row["improvement"][0] for row in curable if "improvement" in row]
+        )
+        if runner == "tuned":
+            continue
+        known = [row for row in curable if row["worth"]]
+        figures["worth"] = mean_interval([row["worth"][0] for row in known])
+        figures["of_oracle"] = mean_interval([row["worth"][0] / best[row["scenario"]] for row in known])
+        pairs = list(zip(mine, of, strict=True))
+        figures |= {
+            "cause": share(pairs, lambda p: p[0]["cause_found"]),
+            "right": share(pairs, lambda p: p[0]["right"] if p[1].tunable else None),
+            "left_alone": share(
+                pairs, lambda p: None if p[1].tunable or p[1].healthy else not p[0]["chosen"]
+            ),
+            "no_op_healthy": share(pairs, lambda p: not p[0]["chosen"] if p[1].healthy else None),
+            "kept": sum(len(row["kept"]) for row in mine),
+            "harmful": sum(row["harmful"] for row in mine),
+            "kept_after_s": statistics.median(
+                [row["kept_after_s"] for row in mine if row["kept_after_s"] is not None] or [0]
+            ),
+        }
+    return out
+
+
+def ratings(scenario, trial):
+    """[(probability, right)] of each choice that the model made after the onset."""
+    out = []
+    for event in trial["events"]:
+        suggestion = event.get("suggestion")
+        if not suggestion or event["at"] < trial["onset"] or suggestion["ranked_by"] != "model":
+            continue
+        chosen = suggestion["candidates"][suggestion["chosen"]]
+        out.append((chosen["probability_permille"] / 1000, action_of(chosen) in scenario.actions))
+    return out
+
+
+def reliability(trials):
+    """([(from, to, n, mean probability, right)], expected calibration error) of the model's choices."""
+    rated = [rating for trial in trials if trial["runner"] == "model" and not trial.get("failed")
+             for rating in ratings(BY_NAME[trial["scenario"]], trial)]  # fmt: skip
+    bins = []
+    error = 0
+    for tenth in range(10):
+        low, high = tenth / 10, (tenth + 1) / 10
+        mine = [r for r in rated if low <= r[0] < high or (high == 1 and r[0] == 1)]
+        if mine:
+            sure = statistics.fmean(r[0] for r in mine)
+            right = statistics.fmean(r[1] for r in mine)
+            bins.append((low, high, len(mine), sure, right))
+            error += len(mine) / len(rated) * abs(sure - right)
+    return bins, error
+
+
+# ---- text ----------------------------------------------------------------------
+
+
+def percent(effect):
+    if effect is None:
+        return "-"
+    return f"{100 * effect[0]:.0f} % ({100 * effect[1]:.0f} to {100 * effect[2]:.0f})"
+
+
+def short(action):
+    return " ".join(word for word in action if word) if action else "no change"
+
+
+def of(pair):
+    return f"{pair[0]} of {pair[1]}" if pair[1] else "-"
+
+
+def markdown(head, body):
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def summary_table(summary):
+    body = []
+    for runner, f in summary.items():
+        chose = [of(f[key]) for key in ("cause", "right", "left_alone", "no_op_healthy")] + [
+            f"{f['kept']}, {f['harmful']}",
+            f"{f['kept_after_s']:.0f} s" if f["kept"] else "-",
+        ] if "cause" in f else ["-"] * 6  # fmt: skip
+        body.append([runner, *chose, percent(f.get("worth")), percent(f.get("of_oracle")),
+                     percent(f["improvement"])])  # fmt: skip
+    return markdown(
+        ["runner", "cause found", "right action", "left alone what has no cure", "no-op on healthy",
+         "changes kept, harmful ones", "onset to kept", "worth of what was kept", "share of the oracle's",
+         "own trial against no-op's"],
+        body,
+    )  # fmt: skip
+
+
+def reliability_table(trials):
+    bins, error = reliability(trials)
+    body = [[f"{low:.0%} to {high:.0%}", n, f"{sure:.0%}", f"{right:.0%}"]
+            for low, high, n, sure, right in bins]  # fmt: skip
+    head = ["the model's probability", "choices", "mean probability", "right"]
+    return f"{markdown(head, body)}\n\nExpected calibration error {error:.3f}."
+
+
+def scenario_table(rows):
+    names = list(dict.fromkeys(row["scenario"] for row in rows))
+    body = []
+    for name in names:
+        by = {}
+        for row in rows:
+            if row["scenario"] == name:
+                by.setdefault(row["runner"], row)
+        line = [name, f"{by['no-op']['p99_ms']:.0f}" if "p99_ms" in by.get("no-op", {}) else "-"]
+        model = by.get("model", {})
+        line.append(", ".join(model.get("causes", [])) or "nothing" if "causes" in model else "-")
+        for runner in (*CHOOSERS, "tuned"):
+            row = by.get(runner)
+            if row is None or "failed" in row:
+                line.append(row["failed"] if row else "-")
+                continue
+            told = percent(row.get("improvement"))
+            if runner in CHOOSERS:
+                mark = "" if row["right"] else " (wrong)"
+                kept = ", kept" if row["kept"] else ", undone" if row["undone"] else ""
+                told = f"{short(row['chosen'])}{mark}{kept}; {told}"
+            line.append(told)
+        oracle = by.get("oracle", {}).get("candidates")
+        line.append(f"{short(oracle[0]['action'])}; {percent(oracle[0]['improvement'])}" if oracle else "-")
+        body.append(line)
+    return markdown(
+        ["scenario", "p99 without, ms", "cause the model's run saw", "random", "rules", "model", "TuneD", "oracle"],
+        body,
+    )  # fmt: skip
+
+
+def plot(rows_by_kernel, path):
+    """Improvement by scenario and runner, a panel for each kernel."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    runners = ("random", "rules", "model", "tuned")
+    figure, panels = pyplot.subplots(
+        len(rows_by_kernel), 1, figsize=(14, 5 * len(rows_by_kernel)), squeeze=False
+    )
+    for panel, (kernel, rows) in zip(panels[:, 0], rows_by_kernel.items(), strict=True):
+        names = list(dict.fromkeys(row["scenario"] for row in rows))
+        for number, runner in enumerate(runners):
+            mine = {r["scenario"]: r["improvement"] for r in rows
+                    if r["runner"] == runner and "improvement" in r}  # fmt: skip
+            at = [names.index(name) + 0.2 * (number - 1.5) for name in mine]
+            values = [max(-1, effect[0]) for effect in mine.values()]
+            errors = [[max(0, v - max(-1, e[1])) for v, e in zip(values, mine.values(), strict=True)],
+                      [max(0, e[2] - v) for v, e in zip(values, mine.values(), strict=True)]]  # fmt: skip
+            panel.bar(at, values, 0.2, yerr=errors, label=runner, error_kw={"lw": 0.7})
+        best = best_of_oracle(rows)
+        panel.plot([names.index(name) for name in best], list(best.values()), "k_", ms=24,
+                   label="oracle: best single change")  # fmt: skip
+        panel.set_xticks(range(len(names)), names, rotation=35, ha="right")
+        panel.axhline(0, color="black", lw=0.7)
+        panel.set_ylim(-1.05, 1.05)
+        panel.set_ylabel("less p99 than without (1: none left)")
+        panel.set_title(f"Linux {kernel}: improvement of the response time, 95 % intervals")
+        panel.legend(loc="lower left", ncols=5)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)

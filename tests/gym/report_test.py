@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Catches: a judge of the fault suite that takes noise for help, harm for help, a wrong
+action for a right one, or cannot read what the agent says."""
+import random
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+import report  # noqa: E402
+from scenarios import BATCH, BY_NAME, SCENARIOS, WEB  # noqa: E402
+
+
+def seconds(values):
+    return [{"at": i + 1, "done": 50, "p50_us": v // 2, "p99_us": v, "given_up": 0}
+            for i, v in enumerate(values)]  # fmt: skip
+
+
+def noisy(level, n=8, seed=1):
+    draw = random.Random(seed)
+    return [int(level * draw.uniform(0.9, 1.1)) for _ in range(n)]
+
+
+def candidate(knob="cpu.weight", direction="lower", cgroup=BATCH):
+    return {"knob": knob, "direction": direction, "cgroup": cgroup, "value_new": 50,
+            "probability_permille": 800}  # fmt: skip
+
+
+def suggestion(chosen, cause="CPU_CONTENTION"):
+    return {"at": 6, "event": "suggestion", "text": "",
+            "suggestion": {"facts": [{"cause": cause}], "candidates": [chosen], "chosen": 0,
+                           "ranked_by": "model", "margin_permille": 500}}  # fmt: skip
+
+
+def trial(runner, level, events=(), scenario="cpu-hog", seed=1):
+    return {"scenario": scenario, "runner": runner, "seed": 1, "onset": 4, "judged_from": 0,
+            "seconds": seconds(noisy(level, seed=seed)), "events": list(events)}  # fmt: skip
+
+
+def kept(chosen):
+    return {"at": 15, "event": "kept", "text": "", "change": {"plan": chosen}}
+
+
+def row_of(rows, runner):
+    return next(row for row in rows if row["runner"] == runner)
+
+
+class Improvement(unittest.TestCase):
+    def test_half_is_half(self):
+        estimate, low, high = report.improvement(noisy(100_000), noisy(50_000, seed=2))
+        self.assertAlmostEqual(estimate, 0.5, delta=0.1)
+        self.assertTrue(0.3 < low <= estimate <= high < 0.6)
+
+    def test_noise_is_no_improvement(self):
+        _, low, high = report.improvement(noisy(100_000), noisy(100_000, seed=2))
+        self.assertTrue(low <= 0.1 and high >= -0.1 and high - low < 0.3)
+
+    def test_harm_is_negative(self):
+        self.assertLess(report.improvement(noisy(50_000), noisy(100_000))[2], 0)
+
+
+class Judge(unittest.TestCase):
+    def test_right_action_kept(self):
+        chosen = candidate()
+        rows = report.judge([trial("no-op", 100_000),
+                             trial("model", 50_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
+        row = row_of(rows, "model")
+        self.assertTrue(row["cause_found"] and row["right"] and not row["harmful"])
+        self.assertEqual(row["kept_after_s"], 11)
+
+    def test_wrong_direction_is_wrong(self):
+        row = row_of(report.judge([trial("model", 1, [suggestion(candidate(direction="raise"))])]), "model")
+        self.assertFalse(row["right"])
+
+    def test_a_kept_change_that_hurts_is_harmful(self):
+        chosen = candidate()
+        rows = report.judge([trial("no-op", 50_000),
+                             trial("rules", 100_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
+        self.assertTrue(row_of(rows, "rules")["harmful"])
+        self.assertEqual(report.summarise(rows)["rules"]["harmful"], 1)
+
+    def test_what_was_before_the_onset_does_not_count(self):
+        early = {**suggestion(candidate()), "at": 2}
+        row = row_of(report.judge([trial("model", 1, [early])]), "model")
+        self.assertIsNone(row["chosen"])
+        self.assertFalse(row["cause_found"])
+
+    def test_nothing_said_on_a_healthy_machine_is_right(self):
+        row = row_of(report.judge([trial("model", 1, scenario="healthy-idle")]), "model")
+        self.assertTrue(row["right"] and row["cause_found"])
+        summary = report.summarise([row])["model"]
+        self.assertEqual(summary["no_op_healthy"], (1, 1))
+
+    def test_trouble_without_a_change_names_its_cause(self):
+        event = {"at": 6, "event": "trouble", "text": "the cpu clock is held down; no change is better"}
+        row = row_of(report.judge([trial("model", 1, [event], scenario="clock")]), "model")
+        self.assertEqual(row["causes"], ["CLOCK_THROTTLED"])
+        self.assertTrue(row["cause_found"] and row["right"])
+
+    def test_a_failed_trial_is_shown_and_not_counted(self):
+        rows = report.judge([{"scenario": "leak", "runner": "model", "seed": 1, "failed": "guest died"}])
+        self.assertEqual(report.summarise(rows), {})
+        self.assertIn("guest died", report.scenario_table(rows))
+
+
+class Oracle(unittest.TestCase):
+    def test_best_candidate_first_and_share_of_it(self):
+        values = [100_000] * 6 + [50_000] * 6 + [100_000] * 6 + [90_000] * 6
+        oracle = {**trial("oracle", 1), "seconds": seconds(values), "trials": [
+            {"candidate": candidate("cpu.weight", "raise", WEB), "without": [(12, 18)], "with": [(18, 24)]},
+            {"candidate": candidate(), "without": [(0, 6)], "with": [(6, 12)]},
+        ]}  # fmt: skip
+        second = candidate("cpu.weight", "raise", WEB)
+        rows = report.judge([trial("no-op", 100_000), oracle,
+                             trial("model", 75_000, [suggestion(candidate()), kept(candidate())]),
+                             trial("rules", 75_000, [suggestion(second), kept(second)]),
+                             trial("random", 75_000)])  # fmt: skip
+        best = row_of(rows, "oracle")["candidates"][0]
+        self.assertEqual(best["action"], ("cpu.weight", "lower", BATCH))
+        self.assertAlmostEqual(report.best_of_oracle(rows)["cpu-hog"], 0.5)
+        summary = report.summarise(rows)
+        self.assertAlmostEqual(summary["model"]["of_oracle"][0], 1)
+        self.assertAlmostEqual(summary["rules"]["of_oracle"][0], 0.2)
+        self.assertEqual(summary["random"]["of_oracle"][0], 0, "kept nothing")
+
+
+class Reliability(unittest.TestCase):
+    def test_sure_and_wrong_is_an_error(self):
+        right = trial("model", 1, [suggestion(candidate())])
+        wrong = trial("model", 1, [suggestion(candidate(direction="raise"))])
+        _, error = report.reliability([right] * 4 + [wrong])
+        self.assertAlmostEqual(error, 0, msg="80 % sure, four of five right")
+        bins, error = report.reliability([wrong])
+        self.assertAlmostEqual(error, 0.8)
+        self.assertEqual(bins, [(0.8, 0.9, 1, 0.8, 0)])
+
+
+class Table(unittest.TestCase):
+    def test_causes_are_those_of_the_header(self):
+        known = set(report.causes_by_words().values())
+        for scenario in SCENARIOS:
+            self.assertLessEqual(set(scenario.causes), known, scenario.name)
+
+    def test_there_are_enough_scenarios(self):
+        self.assertGreaterEqual(len(BY_NAME), 18)
+        self.assertEqual(len(BY_NAME), len(SCENARIOS))
+
+
+if __name__ == "__main__":
+    unittest.main()
