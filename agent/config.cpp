@@ -294,6 +294,17 @@ ConfigMistake syntax_mistake(const Json::parse_error& error, std::string_view te
     return {where.line, where.column, what};
 }
 
+Result<Config> without_mistakes(ConfigFile file, const std::string& name) {
+    if (file.mistakes.empty()) {
+        return std::move(file.config);
+    }
+    Error error{EINVAL, ""};
+    for (const ConfigMistake& mistake : file.mistakes) {
+        error.message += (error.message.empty() ? "" : "\n") + mistake.in_file(name);
+    }
+    return error;
+}
+
 }  // namespace
 
 std::string ConfigMistake::in_file(const std::string& path) const {
@@ -332,19 +343,13 @@ Result<ConfigFile> read_config_file(const std::string& path, bool must_exist) {
     return text.error().in("configuration");
 }
 
+Result<Config> load_config_text(std::string_view text, const std::string& name) {
+    return without_mistakes(parse_config(text), name);
+}
+
 Result<Config> load_config(const std::string& path, bool must_exist) {
     Result<ConfigFile> file = read_config_file(path, must_exist);
-    if (!file) {
-        return file.error();
-    }
-    if (file->mistakes.empty()) {
-        return std::move(file->config);
-    }
-    Error error{EINVAL, ""};
-    for (const ConfigMistake& mistake : file->mistakes) {
-        error.message += (error.message.empty() ? "" : "\n") + mistake.in_file(path);
-    }
-    return error;
+    return file ? without_mistakes(std::move(*file), path) : file.error();
 }
 
 std::vector<ConfigValue> config_values(const Config& config) {

@@ -55,7 +55,8 @@ ConfigFile parse_config(std::string_view text);
 
 // A file that is not there gives the defaults; @must_exist: gives an error.
 Result<ConfigFile> read_config_file(const std::string& path, bool must_exist);
-// The same, where any mistake is an error: one line per mistake.
+// Any mistake is an error: one line per mistake.
+Result<Config> load_config_text(std::string_view text, const std::string& name);
 Result<Config> load_config(const std::string& path, bool must_exist);
 
 // A field with its value as JSON text, such as {"on_exit", "\"revert\""}.

@@ -138,7 +138,7 @@ TickReport Loop::start() {
 
 TickReport Loop::tick() {
     TickReport report;
-    const Result<Sensed> sensed = parts_.sense.read();
+    const Result<Sensed> sensed = parts_.sense();
     if (!sensed) {
         degrade(sensed.error().message, report);
     } else if (ensure_device(report)) {

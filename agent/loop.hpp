@@ -82,7 +82,7 @@ using OpenDevice = std::function<Result<std::unique_ptr<Device>>()>;
 
 // Not owned; all outlive the loop.
 struct LoopParts {
-    Sense& sense;
+    std::function<Result<Sensed>()> sense;
     const Knobs& knobs;
     const Journal& journal;
     const SuggestionStore& store;

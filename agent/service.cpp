@@ -92,7 +92,7 @@ Status Service::audit(const Event& event) {
 
 Loop Service::make_loop() {
     LoopParts parts{
-        .sense = sense_,
+        .sense = [this] { return sense_.read(); },
         .knobs = knobs_,
         .journal = *journal_,
         .store = store_,

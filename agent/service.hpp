@@ -65,7 +65,7 @@ class Service {
     SystemClock clock_;
     ProcFs proc_;
     CgroupFs cgroups_;
-    Knobs knobs_;
+    KernelKnobs knobs_;
     Sense sense_;
     SuggestionStore store_;
     AuditLog audit_;

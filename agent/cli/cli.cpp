@@ -10,8 +10,8 @@ using AddCommand = void (*)(CLI::App&, Globals&);
 
 // In the order of the help text.
 constexpr AddCommand kCommands[] = {
-    add_ask,      add_advise, add_apply,   add_explain, add_status, add_history,
-    add_rollback, add_freeze, add_support, add_model,   add_config, add_run,
+    add_ask,    add_advise,  add_apply, add_explain, add_status, add_history, add_rollback,
+    add_freeze, add_support, add_model, add_config,  add_record, add_replay,  add_run,
 };
 
 }  // namespace

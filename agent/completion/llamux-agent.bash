@@ -12,13 +12,13 @@ _llamux_agent() {
         --config | --manifest) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --knob) words=$knobs ;;
-        --group | --value | --window | --interval | --last | --why | --host) return ;;
+        --group | --value | --window | --interval | --seconds | --last | --why | --host) return ;;
     esac
     # The command: the words that are no option and no option's argument.
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
             ask | advise | apply | explain | status | history | rollback | freeze | unfreeze | \
-                support | run | model | config) [ -n "$command" ] || command=$word ;;
+                support | record | replay | run | model | config) [ -n "$command" ] || command=$word ;;
             list | fetch | verify | load | info) [ "$command" = model ] && command="model $word" ;;
             check | show) [ "$command" = config ] && command="config $word" ;;
         esac
@@ -26,13 +26,15 @@ _llamux_agent() {
     if [ -z "$words" ]; then
         case $command in
             "") words="ask advise apply explain status history rollback freeze unfreeze support
-                run model config --config --state-dir" ;;
+                record replay run model config --config --state-dir" ;;
             ask) words="--window" ;;
             advise) words="--window --rules-only" ;;
             apply) words="--knob --group --value" ;;
             history) words="--last" ;;
             rollback) words="--all --print" ;;
             freeze | unfreeze) words="$knobs --group --why" ;;
+            record) words="--interval --seconds" ;;
+            replay) words="--apply" ;;
             run) words="--interval --apply --once" ;;
             model) words="list fetch verify load info --manifest" ;;
             "model fetch") words="--host" ;;
@@ -41,7 +43,7 @@ _llamux_agent() {
         words="$words --json --help"
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-    if [ "$command" = "model load" ]; then
+    if [[ $command == @("model load"|record|replay) ]]; then
         local files
         mapfile -t files < <(compgen -f -- "$current")
         COMPREPLY+=("${files[@]}")

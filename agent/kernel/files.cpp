@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
+#include <filesystem>
 
 #include "llamux/telemetry.h"
 
@@ -47,6 +49,23 @@ Fd& Fd::operator=(Fd&& other) noexcept {
 Fd::~Fd() {
     if (fd_ >= 0) {
         ::close(fd_);
+    }
+}
+
+Result<TemporaryDirectory> TemporaryDirectory::make(const std::string& name) {
+    std::error_code error;
+    const std::filesystem::path base = std::filesystem::temp_directory_path(error);
+    std::string path = (error ? std::filesystem::path("/tmp") : base) / (name + "-XXXXXX");
+    if (!::mkdtemp(path.data())) {
+        return errno_error(errno, path);
+    }
+    return TemporaryDirectory(std::move(path));
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+    if (!path_.empty()) {
+        std::error_code left;
+        std::filesystem::remove_all(path_, left);
     }
 }
 

@@ -35,6 +35,24 @@ class Fd {
     int fd_ = -1;
 };
 
+// A directory of its own with mode 0700, removed with all that is in it.
+class TemporaryDirectory {
+  public:
+    // Below $TMPDIR, else /tmp: "@name-XXXXXX".
+    static Result<TemporaryDirectory> make(const std::string& name);
+    TemporaryDirectory(TemporaryDirectory&& other) noexcept
+        : path_(std::exchange(other.path_, {})) {}
+    TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
+    ~TemporaryDirectory();
+
+    const std::string& path() const { return path_; }
+
+  private:
+    explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
+
+    std::string path_;
+};
+
 // @directory: an open directory, or AT_FDCWD. Symbolic links are not followed
 // in the last component. Text comes without trailing newlines.
 Result<Fd> open_at(int directory, const std::string& name, int flags, mode_t mode = 0);

@@ -12,16 +12,6 @@
 namespace llamux {
 namespace {
 
-Json number_to_json(std::uint64_t value) {
-    if (value == LLAMUX_UNKNOWN) {
-        return "unknown";
-    }
-    if (value == LLAMUX_NO_LIMIT) {
-        return "max";
-    }
-    return value;
-}
-
 Result<Settings> settings_from_json(const Json& json) {
     Settings settings;
     for (const Json& item : json) {
@@ -162,6 +152,16 @@ std::string knob_of(std::uint32_t kind) {
 }
 
 }  // namespace
+
+Json number_to_json(std::uint64_t value) {
+    if (value == LLAMUX_UNKNOWN) {
+        return "unknown";
+    }
+    if (value == LLAMUX_NO_LIMIT) {
+        return "max";
+    }
+    return value;
+}
 
 Json to_json(const Settings& settings) {
     Json list = Json::array();

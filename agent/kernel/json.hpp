@@ -16,6 +16,9 @@ namespace llamux {
 
 using Json = nlohmann::ordered_json;
 
+// "unknown", "max" or the number.
+Json number_to_json(std::uint64_t value);
+
 Json to_json(const Settings& settings);
 Json to_json(const Evidence& evidence);
 Json to_json(const Fact& fact);

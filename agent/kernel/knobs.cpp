@@ -17,7 +17,7 @@ Status write_cgroup_file(const Cgroup& group, const Setting& setting) {
     if (!may_block(setting.file)) {
         return group.write(setting.file, setting.value);
     }
-    Status written = group.write_bounded(setting.file, setting.value, Knobs::kWriteTimeout);
+    Status written = group.write_bounded(setting.file, setting.value, KernelKnobs::kWriteTimeout);
     if (written.ok()) {
         return written;
     }
@@ -33,7 +33,7 @@ Status write_cgroup_file(const Cgroup& group, const Setting& setting) {
 
 }  // namespace
 
-Result<Settings> Knobs::read(const KnobTarget& target) const {
+Result<Settings> KernelKnobs::read(const KnobTarget& target) const {
     const ActionRow* row = action_row(target.kind);
     const auto files = knob_files(target.kind);
     Settings texts;
@@ -64,8 +64,8 @@ Result<Settings> Knobs::read(const KnobTarget& target) const {
     return settings_in_force(target.kind, texts);
 }
 
-Status Knobs::write(const KnobTarget& target, const Settings& settings,
-                    const std::function<void()>& between) const {
+Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
+                          const std::function<void()>& between) const {
     const ActionRow* row = action_row(target.kind);
     const bool in_cgroup = row->scope == LLAMUX_SCOPE_CGROUP;
     Result<Cgroup> group =

@@ -87,6 +87,11 @@ Result<std::string> ProcFs::boot_id() const {
     return sysctl("kernel/random/boot_id");
 }
 
+std::string ProcFs::kernel_release() const {
+    const Result<std::string> release = sysctl("kernel/osrelease");
+    return release ? *release : std::string();
+}
+
 std::uint32_t ProcFs::online_cpus() const {
     const Result<std::string> text = read_text(proc_ + "/stat");
     if (!text) {

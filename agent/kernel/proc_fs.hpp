@@ -32,7 +32,8 @@ class ProcFs {
     Status write_sysctl(const std::string& file, std::string_view text) const;
 
     Result<std::string> boot_id() const;
-    std::uint32_t online_cpus() const;  // 0: unknown
+    std::string kernel_release() const;  // empty: unknown
+    std::uint32_t online_cpus() const;   // 0: unknown
     // Swap exists and is zram, or zswap is on.
     bool swap_is_fast() const;
     bool multi_gen_lru() const;

@@ -17,38 +17,12 @@
 namespace llamux {
 namespace {
 
-// A process name is at most 15 bytes.
-struct KnownProcess {
-    std::string_view comm;
-    Tuner tuner;
-};
-
-std::vector<KnownProcess> known_processes() {
-    return {
-        {"tuned",
-         {"tuned",
-          "static and dynamic profiles",
-          {LLAMUX_ACTION_SWAPPINESS, LLAMUX_ACTION_DIRTY_RATIO}}},
-        {"power-profiles-", {"power-profiles-daemon", "cpu and platform power profiles", {}}},
-        {"ananicy-cpp",
-         {"ananicy-cpp",
-          "nice, io class and cpu groups by program name",
-          {LLAMUX_ACTION_CPU_WEIGHT, LLAMUX_ACTION_CPU_MAX, LLAMUX_ACTION_CPU_IDLE,
-           LLAMUX_ACTION_IO_WEIGHT}}},
-        {"bpftune", {"bpftune", "network settings", {}}},
-        {"systemd-oomd",
-         {"systemd-oomd",
-          "kills groups under memory pressure",
-          {LLAMUX_ACTION_MEMORY_HIGH, LLAMUX_ACTION_MEMORY_RECLAIM}}},
-    };
-}
-
 bool is_of_system(const std::string& process, unsigned first_user_id) {
     struct stat attributes {};
     return ::stat(process.c_str(), &attributes) == 0 && attributes.st_uid < first_user_id;
 }
 
-void find_processes(const Roots& roots, unsigned first_user_id, std::vector<KnownProcess>& known) {
+void find_processes(const Roots& roots, unsigned first_user_id, std::vector<Tuner>& tuners) {
     const Result<std::vector<std::string>> names = list_directory(roots.proc);
     if (!names) {
         return;
@@ -59,31 +33,56 @@ void find_processes(const Roots& roots, unsigned first_user_id, std::vector<Know
         }
         const std::string process = roots.proc + "/" + name;
         const Result<std::string> comm = read_text(process + "/comm");
-        const auto found = std::find_if(known.begin(), known.end(), [&](const KnownProcess& one) {
-            return comm && one.comm == *comm;
+        const auto found = std::find_if(tuners.begin(), tuners.end(), [&](const Tuner& one) {
+            return comm && !one.comm.empty() && one.comm == *comm;
         });
-        if (found != known.end() && is_of_system(process, first_user_id)) {
-            found->tuner.is_here = true;
+        if (found != tuners.end() && is_of_system(process, first_user_id)) {
+            found->is_here = true;
         }
     }
 }
 
 }  // namespace
 
+std::vector<Tuner> known_tuners() {
+    return {
+        {.name = "tuned",
+         .what = "static and dynamic profiles",
+         .knobs = {LLAMUX_ACTION_SWAPPINESS, LLAMUX_ACTION_DIRTY_RATIO},
+         .comm = "tuned"},
+        {.name = "power-profiles-daemon",
+         .what = "cpu and platform power profiles",
+         .knobs = {},
+         .comm = "power-profiles-"},
+        {.name = "ananicy-cpp",
+         .what = "nice, io class and cpu groups by program name",
+         .knobs = {LLAMUX_ACTION_CPU_WEIGHT, LLAMUX_ACTION_CPU_MAX, LLAMUX_ACTION_CPU_IDLE,
+                   LLAMUX_ACTION_IO_WEIGHT},
+         .comm = "ananicy-cpp"},
+        {.name = "bpftune", .what = "network settings", .knobs = {}, .comm = "bpftune"},
+        {.name = "systemd-oomd",
+         .what = "kills groups under memory pressure",
+         .knobs = {LLAMUX_ACTION_MEMORY_HIGH, LLAMUX_ACTION_MEMORY_RECLAIM},
+         .comm = "systemd-oomd"},
+        // No daemon: a program that runs when the power source changes.
+        {.name = "tlp", .what = "power saving", .knobs = {}},
+        {.name = "sched_ext",
+         .what = "a scheduler of its own",
+         .knobs = {LLAMUX_ACTION_CPU_WEIGHT, LLAMUX_ACTION_CPU_IDLE}},
+    };
+}
+
 std::vector<Tuner> find_tuners(const Roots& roots, unsigned first_user_id) {
-    std::vector<KnownProcess> known = known_processes();
-    find_processes(roots, first_user_id, known);
-    std::vector<Tuner> tuners;
-    for (KnownProcess& one : known) {
-        tuners.push_back(std::move(one.tuner));
-    }
-    // No daemon: a program that runs when the power source changes.
-    tuners.push_back({"tlp", "power saving", {}, path_exists(roots.run + "/tlp")});
+    std::vector<Tuner> tuners = known_tuners();
+    find_processes(roots, first_user_id, tuners);
     const Result<std::string> state = read_text(roots.sys + "/kernel/sched_ext/state");
-    tuners.push_back({"sched_ext",
-                      "a scheduler of its own",
-                      {LLAMUX_ACTION_CPU_WEIGHT, LLAMUX_ACTION_CPU_IDLE},
-                      state && *state == "enabled"});
+    for (Tuner& tuner : tuners) {
+        if (tuner.name == "tlp") {
+            tuner.is_here = path_exists(roots.run + "/tlp");
+        } else if (tuner.name == "sched_ext") {
+            tuner.is_here = state && *state == "enabled";
+        }
+    }
     return tuners;
 }
 

@@ -17,8 +17,12 @@ struct Tuner {
     std::string_view name;                  // "tuned"
     std::string_view what;                  // what it does, in words
     std::vector<llamux_action_kind> knobs;  // left to it; may be none
+    std::string_view comm{};                // its process, at most 15 bytes; empty: found otherwise
     bool is_here = false;
 };
+
+// In the order of the documentation; none is here.
+std::vector<Tuner> known_tuners();
 
 // Every tuner that is known, and whether it runs. A process counts only if it
 // belongs to a system account (below @first_user_id): anybody can take a name.

@@ -13,15 +13,9 @@ import sys
 
 import jsonschema
 
-from harness import HEALTHY, NO_DATA, PROBLEM, REPO, AgentTest, main
+from harness import HEALTHY, NO_DATA, PROBLEM, REPO, SCHEMA, AgentTest, check, main
 
 LOOP_TEST = sys.argv.pop(2)
-SCHEMA = json.loads((REPO / "docs" / "agent.schema.json").read_text(encoding="utf-8"))
-
-
-def check(name, value):
-    schema = {**SCHEMA, "$ref": "#/$defs/" + name.replace(" ", "%20")}
-    jsonschema.Draft202012Validator(schema).validate(value)
 
 
 class SchemaTest(AgentTest):
@@ -77,7 +71,8 @@ class SchemaTest(AgentTest):
                          ["cpu.weight", ""])
 
     def audited(self, folder):
-        records = [json.loads(line) for line in (folder / "audit.jsonl").open(encoding="utf-8")]
+        lines = (folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+        records = [json.loads(line) for line in lines]
         self.assertTrue(records)
         for record in records:
             check("audit", record)

@@ -117,6 +117,8 @@ INCLUDES = {
     "agent/validate/": (["agent/validate/", "agent/core/", "include/"], rf"{CPP_STD}|fmt/.*"),
     "agent/kernel/": (["agent/kernel/", "agent/core/", "include/"], ".*"),
     **{f"agent/{s}/": ([*STAGE_MAY, f"agent/{s}/"], ".*") for s in STAGES},
+    # detects anew what was recorded, by the code of the kernel
+    "agent/replay/": (["agent/", "kmod/engine/", "include/"], ".*"),
     "agent/": (["agent/", "include/"], ".*"),
     "tests/": (["tests/", "kmod/", "bpf/", "agent/", "include/"], ".*"),
     # the training pipeline drives the engine through the tests' C++ wrappers

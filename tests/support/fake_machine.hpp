@@ -146,7 +146,7 @@ class FakeMachine {
     }
     const std::string& directory() const { return directory_; }
 
-    Knobs knobs() const { return Knobs(CgroupFs(roots.cgroup), ProcFs(roots)); }
+    KernelKnobs knobs() const { return KernelKnobs(CgroupFs(roots.cgroup), ProcFs(roots)); }
     Journal journal(Owner owner = {1, 1}, const std::string& boot_id = "boot-1") {
         return Journal(roots.state, JournalWriter{boot_id, owner}, clock);
     }

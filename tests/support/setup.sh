@@ -28,7 +28,7 @@ required|llamux.ko, the demo and the guest tests on Linux 6.12|linux-headers-6.1
 required|llamux.ko|libelf-dev kmod xz-utils zstd
 optional|BTF of llamux.ko|pahole
 # BPF: clang compiles CO-RE objects, bpftool makes skeletons and dumps maps
-required|the BPF telemetry|clang llvm bpftool libbpf-dev zlib1g-dev
+required|the BPF telemetry, recordings|clang llvm bpftool libbpf-dev zlib1g-dev
 # agent: logging, JSON configuration, command line, systemd over D-Bus
 required|llamux-agent|libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev
 required|llamux-agent: fetching and verifying models|libcurl4-openssl-dev libssl-dev

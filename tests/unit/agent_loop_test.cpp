@@ -30,11 +30,11 @@ class LoopTest : public testing::Test {
     void make_loop(Owner owner = {1, 1}) {
         sense = std::make_unique<Sense>(CgroupFs(machine.roots.cgroup), ProcFs(machine.roots),
                                         config.groups);
-        knobs = std::make_unique<Knobs>(machine.knobs());
+        knobs = std::make_unique<KernelKnobs>(machine.knobs());
         journal = std::make_unique<Journal>(machine.journal(owner));
         store = std::make_unique<SuggestionStore>(machine.roots.state);
         loop = std::make_unique<Loop>(
-            LoopParts{.sense = *sense,
+            LoopParts{.sense = [this] { return sense->read(); },
                       .knobs = *knobs,
                       .journal = *journal,
                       .store = *store,
@@ -129,7 +129,7 @@ class LoopTest : public testing::Test {
     std::uint64_t permille_before = 400;
     std::uint64_t permille_after = 100;
     std::unique_ptr<Sense> sense;
-    std::unique_ptr<Knobs> knobs;
+    std::unique_ptr<KernelKnobs> knobs;
     std::unique_ptr<Journal> journal;
     std::unique_ptr<SuggestionStore> store;
     std::unique_ptr<Loop> loop;

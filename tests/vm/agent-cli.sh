@@ -67,6 +67,15 @@ json 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
 id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
 expect 0 "What the model saw" $agent explain "$id"
 grep -q "it was not applied" $log || fail "explain says what came of it"
+
+# A recording of it, and what is decided on that without module or root.
+expect 0 "looks" $agent record --seconds 3 /tmp/slow.gz
+expect 1 "File exists" $agent record --seconds 1 /tmp/slow.gz
+expect 1 "ranked by model" setpriv --bounding-set -all "$1" replay /tmp/slow.gz
+cp $log /tmp/first-replay
+expect 1 "suggestion" setpriv --bounding-set -all "$1" replay /tmp/slow.gz
+cmp -s $log /tmp/first-replay || fail "a replay decides otherwise the second time"
+
 expect 2 "suggestion 000000000000" $agent explain 000000000000
 
 # The change, its commands, and back. On a loaded host the windows may be too

@@ -201,7 +201,7 @@ class RealKnobs : public testing::Test {
     Roots roots = Roots::of_this_machine();
     ProcFs proc{roots};
     CgroupFs cgroups{roots.cgroup};
-    Knobs knobs{cgroups, proc};
+    KernelKnobs knobs{cgroups, proc};
     SystemClock clock;
     Settings saved;
 };
@@ -344,7 +344,7 @@ class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
         const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, clock);
         const SuggestionStore store(roots.state);
         Loop loop(
-            LoopParts{.sense = sense,
+            LoopParts{.sense = [&sense] { return sense.read(); },
                       .knobs = knobs,
                       .journal = journal,
                       .store = store,
