@@ -58,6 +58,9 @@ void visit_fields(SomeConfig& config, Visitor& visit) {
     visit.section("models");
     visit.text("directory", config.models.directory);
     visit.text("host", config.models.host);
+    visit.section("metrics");
+    visit.loopback("listen", config.metrics.listen);
+    visit.text("textfile", config.metrics.textfile);
     visit.section("knobs");
     for (std::uint32_t kind = 1; kind < LLAMUX_N_ACTIONS; kind++) {
         visit.choice(action_row(kind)->knob(), kKnobModes, config.policy.knobs[kind]);
@@ -75,6 +78,20 @@ std::string trimmed(double value) {
         number.pop_back();
     }
     return number;
+}
+
+// What is meant for this machine only is not offered to others by mistake.
+bool is_loopback(std::string_view address) {
+    const std::size_t colon = address.rfind(':');
+    if (colon == std::string_view::npos) {
+        return false;
+    }
+    const std::string_view host = address.substr(0, colon);
+    const std::string_view port = address.substr(colon + 1);
+    const bool is_port = !port.empty() && port.size() <= 5 &&
+                         port.find_first_not_of("0123456789") == std::string_view::npos &&
+                         std::stoi(std::string(port)) >= 1 && std::stoi(std::string(port)) <= 65535;
+    return is_port && (host == "127.0.0.1" || host == "[::1]");
 }
 
 class FileReader {
@@ -132,6 +149,15 @@ class FileReader {
         const Json* json = find(name);
         if (json && check(json->is_string(), name, "must be text")) {
             value = json->get<std::string>();
+        }
+    }
+
+    void loopback(const std::string& name, std::string& value) {
+        std::string address = value;
+        text(name, address);
+        if (check(address.empty() || is_loopback(address), name,
+                  "must be a loopback address with its port, such as \"127.0.0.1:9756\"")) {
+            value = address;
         }
     }
 
@@ -259,6 +285,7 @@ class ValueWriter {
         }
     }
     void text(const std::string& name, const std::string& value) { add(name, value); }
+    void loopback(const std::string& name, const std::string& value) { add(name, value); }
     template <class Enum, std::size_t N>
     void choice(const std::string& name, const std::array<Word<Enum>, N>& words, Enum value) {
         for (const Word<Enum>& word : words) {

@@ -24,6 +24,13 @@ struct ModelSources {
     std::string host;       // empty: as the manifest says
 };
 
+// For Prometheus; both empty: none.
+struct MetricsPlaces {
+    std::string listen;    // loopback address with its port, "127.0.0.1:9756"
+    std::string textfile;  // for node_exporter
+    bool operator==(const MetricsPlaces&) const = default;
+};
+
 struct Config {
     std::uint32_t interval_ms = 5000;
     std::uint32_t ask_again_seconds = 30;  // the model, about the same trouble
@@ -34,6 +41,7 @@ struct Config {
     MeasureLimits measure;
     GroupMarks groups;
     ModelSources models;
+    MetricsPlaces metrics;
 };
 
 struct ConfigMistake {

@@ -117,6 +117,8 @@ class Loop {
 
     LoopState state() const { return state_; }
     bool degraded() const { return degraded_; }
+    // The session in use, for its counters; nullptr: none now.
+    Device* device() const { return device_.get(); }
 
   private:
     bool ensure_device(TickReport& report);

@@ -10,6 +10,7 @@
 
 #include "cli/consult.hpp"
 #include "core/rate_limit.hpp"
+#include "metrics/metrics.hpp"
 #include "service.hpp"
 
 namespace llamux {
@@ -52,7 +53,9 @@ class Runner {
           signals_(signals),
           options_(options),
           limit_(service.clock(), kLogLinesPerMinute),
-          loop_(service.make_loop()) {}
+          loop_(service.make_loop()) {
+        open_metrics(service.config().metrics);
+    }
 
     int run() {
         log(loop_.start());
@@ -76,6 +79,7 @@ class Runner {
         bool has_trouble = false;
         for (int tick = 0; tick < 2 || loop_.state() != LoopState::kWatching; tick++) {
             report = loop_.tick();
+            publish(report);
             for (const Event& event : report.events) {
                 has_trouble = has_trouble || event.type == EventType::kSuggestion ||
                               event.type == EventType::kTrouble;
@@ -98,6 +102,7 @@ class Runner {
         for (;;) {
             const TickReport report = loop_.tick();
             log(report);
+            publish(report);
             notify_service_manager("WATCHDOG=1");
             std::chrono::milliseconds left = report.next;
             do {
@@ -121,6 +126,7 @@ class Runner {
         notify_reloading();
         if (const Result<Config> config = read_config(globals_, options_); config) {
             service_.reconfigure(*config);
+            open_metrics(config->metrics);
             loop_.reconfigure(*config);
             spdlog::info("configuration read again: {}", mode_words(*config));
         } else {
@@ -129,9 +135,65 @@ class Runner {
         notify_service_manager("READY=1");
     }
 
+    // Counts begin anew when the places change. What can not be served is
+    // said; it is no reason not to run.
+    void open_metrics(const MetricsPlaces& places) {
+        if (places == metrics_places_) {
+            return;
+        }
+        metrics_.reset();
+        metrics_places_ = places;
+        if (places == MetricsPlaces{}) {
+            return;
+        }
+        metrics_ = std::make_unique<Metrics>();
+        if (places.listen.empty()) {
+            return;
+        }
+        if (const Status serving = metrics_->serve(places.listen); !serving) {
+            spdlog::warn("{}", serving.error().message);
+        }
+    }
+
+    void publish(const TickReport& report) {
+        if (!metrics_) {
+            return;
+        }
+        metrics_->count_look(report.snapshot.get());
+        metrics_->set_degraded(loop_.degraded());
+        metrics_->set_self_cpu(cpu_seconds());
+        if (Device* device = loop_.device()) {
+            if (const Result<llamux_stats> stats = device->stats()) {
+                metrics_->set_inference(*stats);
+            }
+        }
+        if (!metrics_places_.textfile.empty()) {
+            const Status written = metrics_->write_to(metrics_places_.textfile);
+            if (!written && !told_textfile_fails_) {
+                spdlog::warn("no metrics: {}", written.error().message);
+            }
+            told_textfile_fails_ = !written;
+        }
+    }
+
+    void count(const Event& event) {
+        if (event.suggestion) {
+            metrics_->count_suggestion(*event.suggestion);
+        }
+        if (event.refusal) {
+            metrics_->count_refusal(event.refusal->reason);
+        }
+        if (event.change) {
+            metrics_->count_change(*event.change);
+        }
+    }
+
     void log(const TickReport& report) {
         for (const Event& event : report.events) {
             audit(event);
+            if (metrics_) {
+                count(event);
+            }
             if (!limit_.allow()) {
                 continue;
             }
@@ -157,7 +219,10 @@ class Runner {
     const RunOptions& options_;
     RateLimit limit_;
     Loop loop_;
+    MetricsPlaces metrics_places_;
+    std::unique_ptr<Metrics> metrics_;  // nullptr: off
     bool told_audit_fails_ = false;
+    bool told_textfile_fails_ = false;
 };
 
 void set_up_log() {

@@ -176,7 +176,7 @@ Status sync_directory_of(const std::string& path) {
     return {};
 }
 
-Status replace_file(const std::string& path, std::string_view text) {
+Status replace_file(const std::string& path, std::string_view text, mode_t mode) {
     const std::string draft = path + ".new";
     {
         Result<Fd> fd = open_at(AT_FDCWD, draft, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -184,7 +184,7 @@ Status replace_file(const std::string& path, std::string_view text) {
             return fd.error();
         }
         const int error = write_once(fd->get(), text);
-        if (error != 0 || ::fsync(fd->get()) != 0) {
+        if (error != 0 || ::fchmod(fd->get(), mode) != 0 || ::fsync(fd->get()) != 0) {
             const int code = error != 0 ? error : errno;
             ::unlink(draft.c_str());
             return errno_error(code, draft);

@@ -70,7 +70,8 @@ Status write_text_bounded(int directory, const std::string& name, std::string_vi
 // So that the name itself survives a power cut.
 Status sync_directory_of(const std::string& path);
 // Whole new content or the old one, also over a power cut.
-Status replace_file(const std::string& path, std::string_view text);
+// @mode: whatever the umask.
+Status replace_file(const std::string& path, std::string_view text, mode_t mode = 0600);
 Status make_directories(const std::string& path, mode_t mode);
 Result<std::vector<std::string>> list_directory(const std::string& path);
 bool path_exists(const std::string& path);

@@ -166,6 +166,12 @@ std::string who_asks() {
     return before_sudo ? name + " (sudo by " + before_sudo + ")" : name;
 }
 
+double cpu_seconds() {
+    timespec used{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
+}
+
 Status set_nice(int nice) {
     if (::setpriority(PRIO_PROCESS, 0, nice) != 0) {
         return errno_error(errno, "nice " + std::to_string(nice));

@@ -55,6 +55,7 @@ bool started_by_systemd();
 std::vector<std::string> missing_capabilities(const ProcFs& proc);
 // For the record: "root", or "root (sudo by jane)".
 std::string who_asks();
+double cpu_seconds();  // used by this process
 Status set_nice(int nice);
 // Moves this process into a group of its own, unless systemd made one.
 Result<std::string> enter_own_cgroup(const std::string& cgroup_root, const ProcFs& proc);

@@ -31,6 +31,7 @@ optional|BTF of llamux.ko|pahole
 required|the BPF telemetry, recordings|clang llvm bpftool libbpf-dev zlib1g-dev
 # agent: logging, JSON configuration, command line, systemd over D-Bus
 required|llamux-agent|libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev
+required|llamux-agent: metrics for Prometheus|prometheus-cpp-dev
 required|llamux-agent: fetching and verifying models|libcurl4-openssl-dev libssl-dev
 # guest kernels: emulator, initramfs, tools the guest tests call
 required|the guest tests and the demo|qemu-system-x86 busybox-static python3 iproute2 procps util-linux
@@ -39,7 +40,7 @@ required|load for the demo and the guest tests|stress-ng
 required|the unit tests|libgtest-dev libgmock-dev
 required|the tokenizer comparison|libsentencepiece-dev
 # what the agent prints and writes against its schema
-required|tests/cli|python3-jsonschema
+required|tests/cli|python3-jsonschema python3-prometheus-client
 # manual pages, completion and the systemd unit, by the programs that read them
 required|tests/cli|mandoc fish zsh systemd
 # sanitizers and libFuzzer for clang

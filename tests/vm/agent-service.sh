@@ -36,6 +36,30 @@ wait $pid
 [ ! -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "BPF maps are left after a clean stop"
 echo "ok: start, second instance, stop"
 
+# metrics: off unless they are asked for, then what Prometheus scrapes
+ip link set lo up
+printf '{"metrics": {"listen": "127.0.0.1:9756", "textfile": "/tmp/llamux.prom"}}' >/tmp/metrics.json
+scrape() { python3 -c 'import urllib.request as u
+print(u.urlopen("http://127.0.0.1:9756/metrics", timeout=5).read().decode())' 2>/dev/null; }
+looked() { scrape | grep -q "^llamux_looks_total [1-9]"; }
+$run --interval 1 >$log 2>&1 &
+pid=$!
+wait_for grep -q degraded $log || fail "the service does not start without metrics"
+looked && fail "metrics are offered without being asked for"
+kill -TERM $pid
+wait $pid
+"$agent" --config /tmp/metrics.json --state-dir $state run --interval 1 >$log 2>&1 &
+pid=$!
+wait_for looked || fail "no metrics"
+scrape | grep -q "^llamux_degraded 1$" || fail "the metrics do not say that the module is missing"
+grep -q "^llamux_looks_total" /tmp/llamux.prom || fail "no textfile"
+rss=$(awk '/^VmRSS/ { print $2 }' /proc/$pid/status)
+[ "$rss" -lt 15360 ] || fail "$rss kB resident"
+kill -TERM $pid
+wait $pid
+[ $? = 0 ] || fail "SIGTERM is not a clean stop with metrics"
+echo "ok: metrics"
+
 # kill -9, and the next one takes over what is pinned
 $run --interval 1 >$log 2>&1 &
 pid=$!
