@@ -5,6 +5,7 @@
 #   make demo       watch Llamux find a noisy neighbour in a real kernel
 #   make test       set up, build and run every test
 #   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
+#   make test-agent-vm  what the agent promises, in guests with systemd
 #   make test-tinyllama  the engine at TinyLlama's full size, natively and in guests
 #   make gym        what decisions are worth: the fault suite on both kernels (hours)
 #   make all        build everything
@@ -20,7 +21,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test test-tinyllama test-uml gym bench lint fuzz install clean
+.PHONY: all setup configure demo test test-agent-vm test-tinyllama test-uml gym bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -42,6 +43,12 @@ test-uml:
 	cmake --preset uml
 	cmake --build --preset uml -j $(JOBS)
 	ctest --preset uml -j $(JOBS)
+
+test-agent-vm:
+	tests/support/setup.sh agent-vm
+	cmake --preset agent-vm
+	cmake --build --preset agent-vm -j $(JOBS)
+	ctest --preset agent-vm
 
 test-tinyllama: all
 	tests/golden/test-tinyllama

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [uml|gym]: installs what Llamux needs to be built, tested and shown on
-# Debian 12; with "uml" or "gym", also what `make test-uml` or `make gym` needs. May be run any number
+# setup.sh [uml|agent-vm|gym]: installs what Llamux needs to be built, tested and
+# shown on Debian 12; with an argument, also what `make test-uml`,
+# `make test-agent-vm` or `make gym` needs. May be run any number
 # of times; when everything is there it takes a fraction of a second and touches
 # no network. One line per step; one clear line for each package that cannot be
 # had.
@@ -54,11 +55,14 @@ optional|the comparison on SmolLM2|python3-pip
 LIST
 )
 for_uml='required|User Mode Linux|flex bison bc'
+for_agent_vm='required|guests with systemd|systemd-sysv dbus'
 case "${1:-}" in
 uml) wanted="$wanted
 $for_uml" ;;
-"" | gym) for_uml= ;;
-*) die "an argument is uml or gym" ;;
+agent-vm) wanted="$wanted
+$for_agent_vm" ;;
+"" | gym) ;;
+*) die "only these arguments are known: uml, agent-vm, gym" ;;
 esac
 
 installed() {
@@ -201,6 +205,6 @@ fetch_smollm2() {
 install_packages
 fetch_checkpatch
 fetch_smollm2
-[ -z "$for_uml" ] || fetch_kernel_source
+[ "${1:-}" != uml ] || fetch_kernel_source
 [ "${1:-}" != gym ] || fetch_tuned
 say "done"

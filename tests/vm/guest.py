@@ -7,7 +7,8 @@ tmpfs overlay, so every host program runs in it as it is and nothing it writes
 reaches the host, except through one small writable share. Kernel messages come
 out on the first serial line into a file, command output on the second. No image
 is built: the uncompressed kernel (booted by PVH) and a 2 MB initramfs are cached
-in build/vm. This file must not know any test.
+in build/vm. Process 1 is guest-main, or systemd in the series named after it.
+This file must not know any test.
 """
 import lzma
 import os
@@ -124,23 +125,33 @@ def split_log(text):
 
 # Folders of build/uml: tests/vm/uml/build makes them.
 UML = {"uml": "checked", "uml-plain": "plain"}
-SERIES = ("6.1", "6.12", *UML)
+# The same kernels, with the host's systemd as process 1.
+SYSTEMD = {"6.1-systemd": "6.1", "6.12-systemd": "6.12"}
+SERIES = ("6.1", "6.12", *SYSTEMD, *UML)
 # Its message (arch/um/os-Linux/skas/process.c) before it kills process 1.
 REGISTERS_REFUSED = "ptrace set fp regs failed"
 
 
 @dataclass
 class Kernel:
-    """modules: its folder below /lib/modules, or None: User Mode Linux has all it needs built in."""
+    """modules: its folder below /lib/modules, or None: User Mode Linux has all it needs built in.
+
+    init: what is process 1: "systemd", or "" for guest-main.
+    """
 
     series: str
     release: str
     image: Path
     modules: Path | None
+    init: str = ""
 
     @staticmethod
     def find(series, build):
-        return Kernel.find_uml(series, build) if series in UML else Kernel.find_debian(series)
+        if series in UML:
+            return Kernel.find_uml(series, build)
+        kernel = Kernel.find_debian(SYSTEMD.get(series, series))
+        kernel.init = "systemd" if series in SYSTEMD else ""
+        return kernel
 
     @staticmethod
     def find_uml(series, build):
@@ -389,6 +400,7 @@ class Run:
             "LLAMUX_KERNEL": kernel.series,
             "LLAMUX_OUT": "/run/llamux-vm",
             "LLAMUX_VM": 1,
+            "vm_init": kernel.init,
             "vm_live": int(self.live is not None),
             **self.machine.environment,
         }

@@ -13,9 +13,11 @@
 # the source root. A target name as first word is replaced by its binary.
 #
 # KERNELS may also name uml, the User Mode Linux of tests/vm/uml. Its cases have
-# the label uml instead of vm, and are registered only if LLAMUX_UML is on.
+# the label uml instead of vm, and are registered only if LLAMUX_UML is on. The
+# same for 6.1-systemd and 6.12-systemd, whose process 1 is systemd: label and
+# option are agent-vm and LLAMUX_AGENT_VM.
 
-set_property(GLOBAL PROPERTY LLAMUX_VM_KERNELS 6.1 6.12 uml)
+set_property(GLOBAL PROPERTY LLAMUX_VM_KERNELS 6.1 6.12 6.1-systemd 6.12-systemd uml)
 
 function(llamux_add_vm_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT" "COMMAND;KERNELS;LABELS")
@@ -34,6 +36,9 @@ function(llamux_add_vm_test)
   endif()
   if(NOT LLAMUX_UML)
     list(REMOVE_ITEM arg_KERNELS uml)
+  endif()
+  if(NOT LLAMUX_AGENT_VM)
+    list(REMOVE_ITEM arg_KERNELS 6.1-systemd 6.12-systemd)
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
@@ -73,6 +78,8 @@ endfunction()
 function(llamux_vm_label kernel label)
   if(kernel STREQUAL "uml")
     set(${label} uml PARENT_SCOPE)
+  elseif(kernel MATCHES "-systemd$")
+    set(${label} agent-vm PARENT_SCOPE)
   else()
     set(${label} vm PARENT_SCOPE)
   endif()
