@@ -62,17 +62,23 @@ class Device {
         return error;
     }
 
-    // Bits of the logits after bos and the text.
-    [[nodiscard]] std::vector<std::uint32_t> logits(const std::string& text) const {
+    // Bits of the logits after bos and the text; also the tokens of these, if asked for.
+    [[nodiscard]] std::vector<std::uint32_t> logits(
+        const std::string& text, std::vector<std::int32_t>* tokens = nullptr) const {
         llamux_model_info info = {.size = sizeof(info)};
         EXPECT_EQ(call(LLAMUX_IOC_MODEL_INFO, &info), 0);
         std::vector<std::uint32_t> bits(info.n_vocab);
+        std::vector<std::int32_t> room(info.n_ctx);
         llamux_eval eval = {.size = sizeof(eval),
                             .prompt = reinterpret_cast<std::uint64_t>(text.data()),
                             .prompt_bytes = static_cast<std::uint32_t>(text.size()),
                             .n_logits = info.n_vocab,
-                            .logits = reinterpret_cast<std::uint64_t>(bits.data())};
+                            .logits = reinterpret_cast<std::uint64_t>(bits.data()),
+                            .tokens = reinterpret_cast<std::uint64_t>(room.data()),
+                            .n_tokens = info.n_ctx};
         EXPECT_EQ(call(LLAMUX_IOC_EVAL, &eval), 0);
+        if (tokens)
+            tokens->assign(room.begin(), room.begin() + eval.n_tokens);
         return bits;
     }
 
