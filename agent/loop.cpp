@@ -16,6 +16,9 @@ namespace {
 constexpr std::uint64_t kFirstBackoffNs = 1 * kNsPerSecond;
 constexpr std::uint64_t kLongestBackoffNs = 60 * kNsPerSecond;
 constexpr std::uint64_t kReviewEveryNs = 60 * kNsPerSecond;
+// The model may think for a tenth of the time: it must not take the CPU that the
+// trouble is about, however often that changes.
+constexpr std::uint64_t kRestPerThought = 9;
 
 Event make_event(EventType type, std::string text) {
     return Event{type, std::move(text)};
@@ -288,13 +291,19 @@ void Loop::watch(const Sensed& sensed, TickReport& report) {
     }
 }
 
+// The rules answer while the model rests.
 Result<Suggestion> Loop::ask_model(const Sensed& sensed, TickReport& report) {
-    Result<Advice> ranked = device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT);
+    const std::uint32_t who =
+        parts_.clock.boot_ns() < model_rested_ns_ ? LLAMUX_ADVISE_RULES_ONLY : 0;
+    Result<Advice> ranked = device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT | who);
     if (!ranked) {
         if (ranked.error().code != EINTR) {
             lose_device(ranked.error(), report);
         }
         return ranked.error();
+    }
+    if (!who) {
+        model_rested_ns_ = parts_.clock.boot_ns() + kRestPerThought * ranked->answer.rank_ns;
     }
     Result<Suggestion> suggestion = make_suggestion(*ranked, sensed.tree, parts_.clock);
     if (!suggestion) {
@@ -414,7 +423,31 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
     }
 }
 
+// Is the last window's trouble one for which this knob would be moved the other
+// way? A look at the moment in which a load begins can take culprit for victim.
+bool Loop::is_contradicted() {
+    const Result<Advice> now =
+        device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT | LLAMUX_ADVISE_RULES_ONLY);
+    bool says_opposite = false;
+    for (std::uint32_t i = 0; now && i < now->answer.n_candidates; i++) {
+        const llamux_candidate& candidate = now->answer.candidates[i];
+        if (candidate.kind != candidate_.kind || candidate.cgroup_id != candidate_.cgroup_id) {
+            continue;
+        }
+        if (candidate.direction == candidate_.direction) {
+            return false;
+        }
+        says_opposite = true;
+    }
+    return says_opposite;
+}
+
 void Loop::apply(const Sensed& sensed, TickReport& report) {
+    if (!by_person_ && is_contradicted()) {
+        report_refusal(suggestion_id(candidate_), candidate_text(candidate_),
+                       Refusal{RefusalReason::kContradicted, {}}, report);
+        return finish();
+    }
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
     const Decision decision = decide(candidate_, fact_, by_person_, sensed, journal);
     if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {

@@ -126,6 +126,7 @@ class Loop {
     void watch(const Sensed& sensed, TickReport& report);
     void consider(const Suggestion& suggestion, const Sensed& sensed, TickReport& report);
     void measure(const Sensed& sensed, TickReport& report);
+    bool is_contradicted();
     void apply(const Sensed& sensed, TickReport& report);
     void judge_effect(TickReport& report);
     void finish();
@@ -157,6 +158,7 @@ class Loop {
     bool in_trouble_ = false;
     std::uint64_t situation_ = 0;
     std::uint64_t asked_ns_ = 0;
+    std::uint64_t model_rested_ns_ = 0;  // not asked before
     std::string last_suggestion_id_;
     std::string last_refusal_;
     std::uint64_t reviewed_ns_ = 0;

@@ -21,6 +21,7 @@ namespace llamux {
     X(GroupSelf, "the group is Llamux's own")                                           \
     X(ValueUnknown, "the knob's present value is not known")                            \
     X(ValueMoved, "the knob no longer has the value the advice was made for")           \
+    X(Contradicted, "the rules now say the opposite")                                   \
     X(DirectionWrong, "the new value does not lie in the advised direction")            \
     X(OutOfRange, "the new value is outside the catalogue's range")                     \
     X(StepTooLarge, "the step is larger than one change may be")                        \

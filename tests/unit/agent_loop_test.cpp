@@ -310,6 +310,48 @@ TEST_F(LoopTest, AVictimThatVanishesMeansUnmeasuredMeansUndone) {
         << changes()[0].why;
 }
 
+// Found by the fault suite: the window in which a hog starts took it for the victim.
+TEST_F(LoopTest, WhatTheRulesContradictBeforeTheWriteIsNotDone) {
+    tick_until(LoopState::kBaseline);
+    kernel.advice = [this](llamux_advice& answer) {
+        advise_less_weight(answer);
+        answer.candidates[0].direction = LLAMUX_RAISE;
+        answer.candidates[0].value_new = advised_old * 2;
+    };
+    tick_until_watching();
+    EXPECT_EQ(weight(), "100");
+    EXPECT_NE(last_text(EventType::kRefused).find("the opposite"), std::string::npos);
+    EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(LoopTest, BothDirectionsAmongTheCandidatesAreNoContradiction) {
+    tick_until(LoopState::kBaseline);
+    kernel.advice = [this](llamux_advice& answer) {
+        advise_less_weight(answer);
+        answer.n_candidates = 3;
+        answer.candidates[2] = answer.candidates[0];
+        answer.candidates[0].direction = LLAMUX_RAISE;
+    };
+    tick_until(LoopState::kSettling);
+    EXPECT_EQ(weight(), "50");
+}
+
+// Found by the fault suite: trouble that changed with each look kept the model busy.
+TEST_F(LoopTest, TheModelThinksATenthOfTheTime) {
+    config.policy.apply = false;
+    make_loop();
+    std::uint32_t look = 0;
+    kernel.advice = [&](llamux_advice& answer) {
+        advise_less_weight(answer);
+        answer.facts[0].cause = 1 + look++ / 2 % 2;  // each look asks twice
+        answer.rank_ns = kNsPerSecond;
+    };
+    for (int i = 0; i < 5; i++) {  // at 0, 5, 10, 15 and 20 s
+        tick();
+    }
+    EXPECT_EQ(kernel.n_model_asked, 3) << "the other looks are the rules'";
+}
+
 TEST_F(LoopTest, AKnobThatMovedBeforeTheWriteIsLeft) {
     tick_until(LoopState::kBaseline);
     machine.set_group_file("/demo/hog", "cpu.weight", "90");
