@@ -35,8 +35,13 @@ def causes_by_words(text=None):
 # ---- one trial -----------------------------------------------------------------
 
 
+def felt_us(second):
+    """A second without a single answer is one in which everybody waited for all of it."""
+    return second["p99_us"] if second["done"] else max(1_000_000, second["p99_us"])
+
+
 def judged_seconds(trial):
-    return [second["p99_us"] for second in trial["seconds"] if second["at"] > trial["judged_from"]]
+    return [felt_us(second) for second in trial["seconds"] if second["at"] > trial["judged_from"]]
 
 
 def resampled(values, draw):
@@ -65,6 +70,12 @@ def improvement(without, with_it, seed=1):
     return of(without, with_it), *interval(draws)
 
 
+def onset_of(trial):
+    """When the fault began: with the load, or before all else where there is none."""
+    scenario = BY_NAME[trial["scenario"]]
+    return trial["onset"] if scenario.load or scenario.asks else 0
+
+
 def action_of(candidate):
     return candidate["knob"], candidate["direction"], candidate["cgroup"]
 
@@ -74,24 +85,26 @@ def is_change(candidate):
 
 
 def seen(trial, words):
-    """(causes of the first trouble after the onset, its suggested candidate or None)."""
+    """(causes, candidate) of the first change that was suggested; without one, of the first trouble."""
     if "facts" in trial:
         causes = [fact["cause"] for fact in trial["facts"]]
         chosen = trial.get("suggested")
         return causes, chosen if is_change(chosen) else None
+    troubles = []
     for event in trial["events"]:
-        if event["at"] < trial["onset"] or event["event"] not in ("suggestion", "trouble"):
+        if event["at"] < onset_of(trial):
             continue
         if "suggestion" in event:
             suggestion = event["suggestion"]
             causes = [fact["cause"] for fact in suggestion["facts"]]
             return causes, suggestion["candidates"][suggestion["chosen"]]
-        return [name for text, name in words.items() if event["text"].startswith(text)], None
-    return [], None
+        if event["event"] == "trouble":
+            troubles.append([name for text, name in words.items() if event["text"].startswith(text)])
+    return troubles[0] if troubles else [], None
 
 
 def changes(trial, state):
-    return [e for e in trial["events"] if e["event"] == state and e["at"] > trial["onset"]]
+    return [e for e in trial["events"] if e["event"] == state and e["at"] > onset_of(trial)]
 
 
 def judge_choice(scenario, trial, words):
@@ -107,7 +120,7 @@ def judge_choice(scenario, trial, words):
         "right": (action_of(chosen) in scenario.actions) if chosen else not scenario.actions,
         "kept": [action_of(e["change"]["plan"]) for e in kept],
         "undone": len(changes(trial, "undone")),
-        "kept_after_s": kept[0]["at"] - trial["onset"] if kept else None,
+        "kept_after_s": kept[0]["at"] - onset_of(trial) if kept else None,
         "margin_permille": next(
             (e["suggestion"]["margin_permille"] for e in trial["events"] if "suggestion" in e), None
         ),
@@ -120,7 +133,7 @@ def judge_oracle(trial):
     for tried in trial.get("trials", ()):
 
         def seconds_in(windows):
-            return [s["p99_us"] for s in trial["seconds"] if any(a < s["at"] <= b for a, b in windows)]
+            return [felt_us(s) for s in trial["seconds"] if any(a < s["at"] <= b for a, b in windows)]
 
         effect = improvement(seconds_in(tried["without"]), seconds_in(tried["with"]))
         out.append({"action": action_of(tried["candidate"]), "improvement": effect})
@@ -245,7 +258,7 @@ def ratings(scenario, trial):
     out = []
     for event in trial["events"]:
         suggestion = event.get("suggestion")
-        if not suggestion or event["at"] < trial["onset"] or suggestion["ranked_by"] != "model":
+        if not suggestion or event["at"] < onset_of(trial) or suggestion["ranked_by"] != "model":
             continue
         chosen = suggestion["candidates"][suggestion["chosen"]]
         out.append((chosen["probability_permille"] / 1000, action_of(chosen) in scenario.actions))

@@ -59,6 +59,11 @@ class Improvement(unittest.TestCase):
         self.assertLess(report.improvement(noisy(50_000), noisy(100_000))[2], 0)
 
 
+    def test_a_second_without_an_answer_is_a_long_one(self):
+        silent = {"at": 1, "done": 0, "p50_us": -1, "p99_us": -1, "given_up": 0}
+        self.assertEqual(report.felt_us(silent), 1_000_000)
+
+
 class Judge(unittest.TestCase):
     def test_right_action_kept(self):
         chosen = candidate()

@@ -72,7 +72,7 @@ SCENARIOS = (
              (("memory.low", RAISE, WEB), ("memory.high", LOWER, BATCH), ("vm.swappiness", LOWER, ""),
               ("vm.watermark_scale_factor", RAISE, "")), swap_mib=700),
     Scenario("refault", "a scan that drops the service's file pages",
-             f"{SMALL_SERVICE} --pages 20 --reads $DISK/data", "leak --from-mib 620 --rate 1 --mib 640",
+             f"{SMALL_SERVICE} --pages 40 --reads $DISK/data", "leak --from-mib 690 --rate 1 --mib 700",
              ("MEMORY_THRASH",),
              (("memory.low", RAISE, WEB), ("vm.swappiness", RAISE, ""),
               ("vm.watermark_scale_factor", RAISE, "")), disk=True, data_mib=256, swap_mib=64),
