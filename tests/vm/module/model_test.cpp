@@ -20,6 +20,21 @@ std::string file_bytes(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Of the whole log: what is looked for must be said once in a boot.
+std::size_t kernel_log_lines_with(std::string_view text) {
+    const Fd log = open_file("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+    std::size_t n_lines = 0;
+    char line[8192];
+    ssize_t n;
+    // EPIPE: the ring went on beyond the next line.
+    while ((n = read(log.get(), line, sizeof(line))) > 0 || (n < 0 && errno == EPIPE)) {
+        if (n > 0 && std::string_view(line, static_cast<std::size_t>(n)).find(text) !=
+                         std::string_view::npos)
+            n_lines++;
+    }
+    return n_lines;
+}
+
 void write_bytes(const std::string& path, std::string_view bytes) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
@@ -62,6 +77,10 @@ TEST(ModuleModel, LoadsAtInsertionOrIsNotInserted) {
     write_bytes("/tmp/bad.gguf", "GGUX and more");
     EXPECT_EQ(insmod("model=/tmp/bad.gguf"), ENOEXEC);
     EXPECT_EQ(insmod("isa=vax"), EINVAL);
+    EXPECT_EQ(insmod("chat_template=chatlm model=" + path), EINVAL);
+    EXPECT_EQ(kernel_log_lines_with("chat_template chatlm is not known: plain, zephyr, chatml, "
+                                    "llama-2 and llama-3 are"),
+              1U);
     EXPECT_FALSE(std::filesystem::exists("/proc/llamux"));
     EXPECT_FALSE(std::filesystem::exists(LLAMUX_DEVICE));
 }
