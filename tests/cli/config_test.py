@@ -6,7 +6,11 @@
 import json
 import re
 
+import jsonschema
+
 from harness import HEALTHY, NO_DATA, PROBLEM, REPO, AgentTest, main
+
+MAN = REPO / "docs" / "man"
 
 
 def flat(fields, prefix=""):
@@ -54,6 +58,62 @@ class ConfigTest(AgentTest):
                  if not f["field"].startswith("knobs.")}
         documented.pop("knobs", None)
         self.assertEqual(documented, shown)
+
+
+class ConfigSchemaTest(AgentTest):
+    """docs/agent.conf.schema.json says what config check says."""
+
+    def setUp(self):
+        super().setUp()
+        path = REPO / "docs" / "agent.conf.schema.json"
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(schema)
+        self.validator = jsonschema.Draft202012Validator(schema)
+        self.fields = self.expect_json(HEALTHY, "config", "show")["fields"]
+
+    def agree(self, config):
+        """Schema and agent take it, or both do not. Whether they do."""
+        self.config.write_text(json.dumps(config))
+        done = self.run_agent("config", "check")
+        self.assertEqual(done.returncode == HEALTHY, self.validator.is_valid(config),
+                         f"{config}: {done.stdout}{list(self.validator.iter_errors(config))}")
+        return done.returncode == HEALTHY
+
+    @staticmethod
+    def with_value(path, value):
+        section, _, name = path.partition(".")
+        return {section: {name: value}} if name else {section: value}
+
+    def test_the_defaults_and_the_example(self):
+        config = {}
+        for field in self.fields:
+            for section, value in self.with_value(field["field"], field["value"]).items():
+                known = config.setdefault(section, {}) if isinstance(value, dict) else None
+                if known is None:
+                    config[section] = value
+                else:
+                    known.update(value)
+        self.assertTrue(self.agree(config))
+        for page in ("docs/AGENT.md", "docs/METRICS.md"):
+            text = (REPO / page).read_text(encoding="utf-8")
+            for example in re.findall(r"```json\n(\{.*?\})\n```", text, re.S):
+                self.assertTrue(self.agree(json.loads(example)), page)
+        man = (MAN / "llamux-agent.conf.5").read_text(encoding="utf-8")
+        example = re.search(r"\.Bd -literal\n(\{.*?)\.Ed", man, re.S)[1]
+        example = "\n".join(line.split("//")[0] for line in example.splitlines())
+        self.assertTrue(self.agree(json.loads(example)))
+
+    def test_every_field_with_odd_values(self):
+        odd = (True, -21, -20, 0, 0.05, 0.1, 2, 9.5, 19, 60, 101, 999, 1001, 86400, 86401, 10**9,
+               "", "revert", "off", "apply", "127.0.0.1:1", "127.0.0.1:x", None, [], ["/a"], ["a"],
+               [3], {}, {"x": 1})
+        taken = 0
+        for field in self.fields:
+            for value in odd:
+                taken += self.agree(self.with_value(field["field"], value))
+        self.assertGreater(taken, 60)
+        for section in {field["field"].split(".")[0] for field in self.fields}:
+            self.assertFalse(self.agree({section + "x": 1}))
 
 
 if __name__ == "__main__":
