@@ -3,6 +3,9 @@
 // See cli.hpp.
 #include "cli/cli.hpp"
 
+#include <string_view>
+#include <vector>
+
 namespace llamux {
 namespace {
 
@@ -10,9 +13,29 @@ using AddCommand = void (*)(CLI::App&, Globals&);
 
 // In the order of the help text.
 constexpr AddCommand kCommands[] = {
-    add_ask,    add_advise,  add_apply, add_explain, add_status, add_history, add_rollback,
-    add_freeze, add_support, add_model, add_config,  add_record, add_replay,  add_run,
+    add_ask,     add_advise,   add_apply,  add_explain, add_status,
+    add_history, add_rollback, add_freeze, add_support, add_model,
+    add_config,  add_monitor,  add_record, add_replay,  add_run,
 };
+
+// Under these names the program is that command.
+struct ShortName {
+    std::string_view name;
+    const char* command;
+};
+constexpr ShortName kShortNames[] = {{"llama-mon", "monitor"}};
+
+std::vector<const char*> words_of(int argc, char** argv) {
+    std::vector<const char*> words(argv, argv + argc);
+    const std::string_view path = argc > 0 ? argv[0] : "";
+    const std::string_view name = path.substr(path.rfind('/') + 1);
+    for (const ShortName& one : kShortNames) {
+        if (one.name == name) {
+            words.insert(words.begin() + 1, one.command);
+        }
+    }
+    return words;
+}
 
 }  // namespace
 
@@ -37,7 +60,8 @@ int run_command_line(int argc, char** argv, const Roots& roots) {
         add(app, globals);
     }
     try {
-        app.parse(argc, argv);
+        const std::vector<const char*> words = words_of(argc, argv);
+        app.parse(static_cast<int>(words.size()), words.data());
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? kExitHealthy : kExitProblem;
     }

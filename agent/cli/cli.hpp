@@ -36,6 +36,7 @@ void add_history(CLI::App& app, Globals& globals);
 void add_config(CLI::App& app, Globals& globals);
 void add_freeze(CLI::App& app, Globals& globals);  // and unfreeze
 void add_model(CLI::App& app, Globals& globals);
+void add_monitor(CLI::App& app, Globals& globals);
 void add_record(CLI::App& app, Globals& globals);
 void add_replay(CLI::App& app, Globals& globals);
 void add_rollback(CLI::App& app, Globals& globals);

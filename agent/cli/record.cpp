@@ -116,6 +116,10 @@ int record(const Globals& globals, const RecordOptions& options) {
     if (!service) {
         return tell_error(globals, service.error());
     }
+    // Nothing is loaded where there is no module to read it.
+    if (const auto module = LlamuxDevice::open(globals.roots.device); !module) {
+        return tell_error(globals, module.error());
+    }
     const Status telemetry = (*service)->start_telemetry();
     const Result<std::unique_ptr<Device>> device = (*service)->open_device();
     if (!device) {

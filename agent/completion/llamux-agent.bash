@@ -9,7 +9,7 @@ _llamux_agent() {
     local knobs="cpu.weight cpu.max cpu.idle memory.high memory.low memory.reclaim io.weight
         vm.swappiness vm.dirty_ratio vm.watermark_scale_factor"
     case $before in
-        --config | --manifest) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        --config | --manifest | --replay) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --knob) words=$knobs ;;
         --group | --value | --window | --interval | --seconds | --last | --why | --host) return ;;
@@ -18,7 +18,7 @@ _llamux_agent() {
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
             ask | advise | apply | explain | status | history | rollback | freeze | unfreeze | \
-                support | record | replay | run | model | config) [ -n "$command" ] || command=$word ;;
+                support | monitor | record | replay | run | model | config) [ -n "$command" ] || command=$word ;;
             list | fetch | verify | load | info) [ "$command" = model ] && command="model $word" ;;
             check | show) [ "$command" = config ] && command="config $word" ;;
         esac
@@ -26,13 +26,14 @@ _llamux_agent() {
     if [ -z "$words" ]; then
         case $command in
             "") words="ask advise apply explain status history rollback freeze unfreeze support
-                record replay run model config --config --state-dir" ;;
+                monitor record replay run model config --config --state-dir" ;;
             ask) words="--window" ;;
             advise) words="--window --rules-only" ;;
             apply) words="--knob --group --value" ;;
             history) words="--last" ;;
             rollback) words="--all --print" ;;
             freeze | unfreeze) words="$knobs --group --why" ;;
+            monitor) words="--interval --once --replay" ;;
             record) words="--interval --seconds" ;;
             replay) words="--apply" ;;
             run) words="--interval --apply --once" ;;

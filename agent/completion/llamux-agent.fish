@@ -3,7 +3,7 @@
 # Completion of llamux-agent for fish. tests/cli compares it with --help.
 
 set -l commands ask advise apply explain status history rollback freeze unfreeze support model \
-    config record replay run
+    config monitor record replay run
 set -l knobs cpu.weight cpu.max cpu.idle memory.high memory.low memory.reclaim io.weight \
     vm.swappiness vm.dirty_ratio vm.watermark_scale_factor
 set -l none "not __fish_seen_subcommand_from $commands"
@@ -26,6 +26,7 @@ complete -c llamux-agent -n "$none" -a unfreeze -d "Give a knob back"
 complete -c llamux-agent -n "$none" -a support -d "What this machine can and cannot do"
 complete -c llamux-agent -n "$none" -a model -d "Fetch, verify and load models"
 complete -c llamux-agent -n "$none" -a config -d "Check and show the configuration"
+complete -c llamux-agent -n "$none" -a monitor -d "Watch the machine in a terminal"
 complete -c llamux-agent -n "$none" -a record -d "Record what the service would see"
 complete -c llamux-agent -n "$none" -a replay -d "Decide again on a recording"
 complete -c llamux-agent -n "$none" -a run -d "Watch the machine as a service"
@@ -49,6 +50,8 @@ complete -c llamux-agent -n "$in config" -a "check show"
 complete -c llamux-agent -n "$in record replay" -F
 complete -c llamux-agent -n "$in record" -l seconds -x -d "How long"
 complete -c llamux-agent -n "$in replay" -l apply -d "As if acting was on"
-complete -c llamux-agent -n "$in run record" -l interval -x -d "Seconds between two looks"
+complete -c llamux-agent -n "$in run record monitor" -l interval -x -d "Seconds between two looks"
 complete -c llamux-agent -n "$in run" -l apply -d "Act on suggestions"
+complete -c llamux-agent -n "$in monitor" -l once -d "Print one look"
+complete -c llamux-agent -n "$in monitor" -l replay -r -F -d "Show a recording"
 complete -c llamux-agent -n "$in run" -l once -d "One window, then stop"

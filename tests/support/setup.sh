@@ -32,6 +32,7 @@ optional|BTF of llamux.ko|pahole
 required|the BPF telemetry, recordings|clang llvm bpftool libbpf-dev zlib1g-dev
 # agent: logging, JSON configuration, command line, systemd over D-Bus
 required|llamux-agent|libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev
+required|llamux-agent: the monitor|libncurses-dev
 required|llamux-agent: metrics for Prometheus|prometheus-cpp-dev
 required|llamux-agent: fetching and verifying models|libcurl4-openssl-dev libssl-dev
 # guest kernels: emulator, initramfs, tools the guest tests call
@@ -43,6 +44,7 @@ required|the tokenizer comparison|libsentencepiece-dev
 # what the agent prints and writes against its schema
 required|tests/cli|python3-jsonschema python3-prometheus-client
 # manual pages, completion and the systemd unit, by the programs that read them
+required|tests/cli: the monitor in a terminal|tmux
 required|tests/cli|mandoc fish zsh systemd
 # sanitizers and libFuzzer for clang
 required|the fuzz preset|libclang-rt-14-dev
