@@ -64,7 +64,8 @@ Result<std::unique_ptr<Device>> Service::open_device() {
     if (!config_.model.empty()) {
         const Result<llamux_model_info> model = (*device)->model_info();
         if (!model && model.error().code == ENODATA) {
-            if (Status loaded = (*device)->load_model(config_.model); !loaded) {
+            if (Status loaded = (*device)->load_model(config_.model, LLAMUX_TEMPLATE_BY_FILE);
+                !loaded) {
                 return loaded.error();
             }
         }

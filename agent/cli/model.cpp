@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,15 @@ namespace {
 struct ModelOptions {
     std::string manifest;
     std::string host;
-    std::string model;  // name in the manifest, or (load) a file
+    std::string model;          // name in the manifest, or (load) a file
+    std::string chat_template;  // a key of kChatTemplates; empty: as the file says
+};
+
+// As the module names them.
+const std::map<std::string, llamux_chat_template> kChatTemplates = {
+    {"plain", LLAMUX_TEMPLATE_PLAIN},    {"zephyr", LLAMUX_TEMPLATE_ZEPHYR},
+    {"chatml", LLAMUX_TEMPLATE_CHATML},  {"llama-2", LLAMUX_TEMPLATE_LLAMA2},
+    {"llama-3", LLAMUX_TEMPLATE_LLAMA3},
 };
 
 // The manifest and where its models are, as configured.
@@ -271,7 +280,10 @@ int load(const Globals& globals, const ModelOptions& options) {
     if (!device) {
         return tell_error(globals, device.error());
     }
-    if (const Status loaded = (*device)->load_model(*path); !loaded) {
+    const auto chosen = kChatTemplates.find(options.chat_template);
+    const llamux_chat_template chat_template =
+        chosen == kChatTemplates.end() ? LLAMUX_TEMPLATE_BY_FILE : chosen->second;
+    if (const Status loaded = (*device)->load_model(*path, chat_template); !loaded) {
         return tell_error(globals, loaded.error());
     }
     return info(globals);
@@ -299,9 +311,14 @@ void add_model(CLI::App& app, Globals& globals) {
         ->type_name("URL");
     add("verify", "Compare size and SHA-256 with the manifest", verify)
         ->add_option("name", options->model, "Model; all that are here if left out");
-    add("load", "Make a model the kernel's", load)
-        ->add_option("model", options->model, "Model of the manifest, or a GGUF file")
+    CLI::App* loading = add("load", "Make a model the kernel's", load);
+    loading->add_option("model", options->model, "Model of the manifest, or a GGUF file")
         ->required();
+    loading
+        ->add_option("--chat-template", options->chat_template,
+                     "How its prompts are written, instead of what the file says")
+        ->type_name("NAME")
+        ->check(CLI::IsMember(kChatTemplates));
     add("info", "What the kernel says about its model",
         [](const Globals& all, const ModelOptions&) { return info(all); });
 }

@@ -12,6 +12,7 @@ _llamux_agent() {
         --config | --manifest | --replay) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --knob) words=$knobs ;;
+        --chat-template) words="plain zephyr chatml llama-2 llama-3" ;;
         --group | --value | --window | --interval | --seconds | --last | --why | --host) return ;;
     esac
     # The command: the words that are no option and no option's argument.
@@ -39,6 +40,7 @@ _llamux_agent() {
             run) words="--interval --apply --once" ;;
             model) words="list fetch verify load info --manifest" ;;
             "model fetch") words="--host" ;;
+            "model load") words="--chat-template" ;;
             config) words="check show" ;;
         esac
         words="$words --json --help"

@@ -46,6 +46,8 @@ complete -c llamux-agent -n "$in model" -a "list fetch verify load info"
 complete -c llamux-agent -n "$in model" -l manifest -r -F -d "Description of the models"
 complete -c llamux-agent -n "$in fetch" -l host -x -d "Where from"
 complete -c llamux-agent -n "$in load" -F
+complete -c llamux-agent -n "$in load" -l chat-template -x -a "plain zephyr chatml llama-2 llama-3" \
+    -d "How its prompts are written"
 complete -c llamux-agent -n "$in config" -a "check show"
 complete -c llamux-agent -n "$in record replay" -F
 complete -c llamux-agent -n "$in record" -l seconds -x -d "How long"

@@ -86,7 +86,7 @@ Status LlamuxDevice::set_params(const llamux_params& params) {
     return call(fd_, LLAMUX_IOC_SET_PARAMS, argument, "set parameters");
 }
 
-Status LlamuxDevice::load_model(const std::string& path) {
+Status LlamuxDevice::load_model(const std::string& path, llamux_chat_template chat_template) {
     // A model may be reached through a link of the administrator's.
     const Fd model(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!model.is_open()) {
@@ -95,6 +95,7 @@ Status LlamuxDevice::load_model(const std::string& path) {
     llamux_load argument{};
     argument.size = sizeof(argument);
     argument.fd = model.get();
+    argument.chat_template = chat_template;
     Status loaded = call(fd_, LLAMUX_IOC_LOAD, argument, "load");
     if (loaded.ok()) {
         return loaded;

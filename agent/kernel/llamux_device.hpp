@@ -38,7 +38,8 @@ class Device {
 
     virtual Result<llamux_version> version() = 0;
     virtual Result<llamux_model_info> model_info() = 0;  // ENODATA: no model
-    virtual Status load_model(const std::string& path) = 0;
+    // LLAMUX_TEMPLATE_BY_FILE: its prompts are written as the file says.
+    virtual Status load_model(const std::string& path, llamux_chat_template chat_template) = 0;
     virtual Result<llamux_stats> stats() = 0;
     virtual Status bind_maps(int cgroups_fd, int system_fd) = 0;
     // @signals: nullptr: BPF telemetry only.
@@ -63,7 +64,7 @@ class LlamuxDevice final : public Device {
 
     Result<llamux_version> version() override;
     Result<llamux_model_info> model_info() override;
-    Status load_model(const std::string& path) override;
+    Status load_model(const std::string& path, llamux_chat_template chat_template) override;
     Result<llamux_stats> stats() override;
     Status bind_maps(int cgroups_fd, int system_fd) override;
     Result<SnapshotPtr> snapshot(const llamux_signals* signals) override;

@@ -212,7 +212,9 @@ class ReplayDevice final : public Device {
     // The loop asks for nothing else.
     Result<llamux_version> version() override { return refused<llamux_version>(); }
     Result<llamux_model_info> model_info() override { return refused<llamux_model_info>(); }
-    Status load_model(const std::string& path) override { return errno_error(ENOTSUP, path); }
+    Status load_model(const std::string& path, llamux_chat_template) override {
+        return errno_error(ENOTSUP, path);
+    }
     Result<llamux_stats> stats() override { return refused<llamux_stats>(); }
     Status bind_maps(int, int) override { return errno_error(ENOTSUP, "a recording"); }
     Result<llamux_params> params() override { return refused<llamux_params>(); }

@@ -257,6 +257,8 @@ class ModelTest(AgentTest):
         self.expect(NO_DATA, "module is not loaded", *self.model("info"))
         self.expect(NO_DATA, "there is no model x; known: test", *self.model("load", "x"))
         self.expect(NO_DATA, "there is no model x; known: test", *self.model("fetch", "x"))
+        self.expect(PROBLEM, "chatlm not in {chatml,llama-2,llama-3,plain,zephyr}",
+                    *self.model("load", "--chat-template", "chatlm", "x"))
 
 
 class OwnManifestTest(AgentTest):

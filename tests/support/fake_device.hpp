@@ -76,7 +76,9 @@ class FakeDevice final : public Device {
 
     Result<llamux_version> version() override { return errno_error(ENOTTY, "version"); }
     Result<llamux_model_info> model_info() override { return errno_error(ENODATA, "model"); }
-    Status load_model(const std::string& path) override { return errno_error(ENOTTY, path); }
+    Status load_model(const std::string& path, llamux_chat_template) override {
+        return errno_error(ENOTTY, path);
+    }
     Result<llamux_stats> stats() override { return errno_error(ENOTTY, "stats"); }
     Status bind_maps(int, int) override { return {}; }
     Result<llamux_params> params() override { return errno_error(ENOTTY, "params"); }

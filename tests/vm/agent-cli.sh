@@ -53,6 +53,11 @@ expect 0 "llamux-pilot" $agent status
 expect 0 "Nothing is wrong" $agent ask "why is my system slow?"
 json 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"
 
+# Another way to write its prompts, and back.
+expect 0 "prompt format  plain" $agent model load --chat-template plain "$model"
+expect 2 "need the control token" $agent model load --chat-template chatml "$model"
+expect 0 "prompt format  pilot" $agent model load "$model"
+
 # A noisy neighbour.
 mkdir $web $batch
 in_cgroup $web "$workload" service --threads 2 --rate 50 --work-us 22000
