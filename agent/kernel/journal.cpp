@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // See journal.hpp. A line is the entry's JSON object with a last field "sum",
-// the CRC-32 of everything before it.
+// the CRC-32 of everything before it. A journal that has grown too long is
+// begun anew with what still counts; then its first line says how many entries
+// those are, and only among them numbers may be missing.
 #include "kernel/journal.hpp"
 
 #include <fcntl.h>
@@ -9,11 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 
-#include "kernel/json.hpp"
+#include "kernel/json_reader.hpp"
 
 namespace llamux {
 namespace {
@@ -33,15 +37,19 @@ std::uint32_t crc32(std::string_view bytes) {
     return ~crc;
 }
 
-std::string sealed_line(const Entry& entry) {
-    std::string line = dump_line(to_json(entry));
+constexpr std::uint64_t kMaxBytes = 1 << 20;
+// The longest of the waits that the configuration knows.
+constexpr std::uint64_t kLongestWaitNs = 86400 * kNsPerSecond;
+
+std::string sealed_line(const Json& json) {
+    std::string line = dump_line(json);
     line.pop_back();  // the closing brace
     std::array<char, 9> sum{};
     std::snprintf(sum.data(), sum.size(), "%08x", crc32(line));
     return line + std::string(kSumKey) + sum.data() + "\"}\n";
 }
 
-Result<Entry> entry_of_line(std::string_view line) {
+Result<Json> json_of_line(std::string_view line) {
     if (line.size() < kSumTail) {
         return Error{EBADMSG, "too short"};
     }
@@ -53,11 +61,84 @@ Result<Entry> entry_of_line(std::string_view line) {
         tail.substr(kSumKey.size(), 8) != std::string_view(sum.data(), 8)) {
         return Error{EBADMSG, "its checksum is wrong"};
     }
-    Result<Json> json = parse_json(line);
-    if (!json) {
-        return json.error();
+    return parse_json(line);
+}
+
+// What the first line of a shortened journal says; nullopt: it is an entry.
+std::optional<std::uint64_t> carried_of(const Result<Json>& json) {
+    if (!json || !json->is_object() || !json->contains("carried")) {
+        return std::nullopt;
     }
-    return entry_from_json(*json);
+    return JsonReader(*json).number("carried");
+}
+
+bool has_failed(const Change& change) {
+    return change.state == EntryType::kFailed ||
+           (change.state == EntryType::kUndone && change.effect &&
+            change.effect->verdict != Verdict::kImproved);
+}
+
+bool has_helped(const Change& change) {
+    return change.effect && change.effect->verdict == Verdict::kImproved;
+}
+
+// Whether a policy, a hold or an undo can still ask for it.
+bool counts(const Change& change, const std::vector<Change>& changes, const std::string& boot_id,
+            std::uint64_t now_boot_ns) {
+    if (change.in_force()) {
+        return true;
+    }
+    if (change.boot_id != boot_id) {
+        return false;
+    }
+    const bool helped_later = std::any_of(changes.begin(), changes.end(), [&](const Change& later) {
+        return later.number > change.number && later.plan.target == change.plan.target &&
+               has_helped(later);
+    });
+    return change.state == EntryType::kFrozen || (has_failed(change) && !helped_later) ||
+           change.last_boot_ns + kLongestWaitNs > now_boot_ns;
+}
+
+// Of two decisions about one knob the later one counts.
+bool is_decided_later(const Entry& entry, const std::vector<Entry>& entries) {
+    return std::any_of(entries.begin(), entries.end(), [&](const Entry& later) {
+        return later.seq > entry.seq && concerns_a_knob(later.type) && later.target == entry.target;
+    });
+}
+
+// The last entry always: the next one counts on from it.
+std::vector<Entry> entries_that_count(const LockedJournal& journal, std::uint64_t now_boot_ns) {
+    std::vector<Entry> kept;
+    const Entry& last = journal.entries().back();
+    for (const Entry& entry : journal.entries()) {
+        const Change* change = find_change(journal.changes(), entry.change);
+        const bool is_kept = concerns_a_knob(entry.type)
+                                 ? !is_decided_later(entry, journal.entries())
+                                 : change && (entry.change == last.change ||
+                                              counts(*change, journal.changes(),
+                                                     journal.writer().boot_id, now_boot_ns));
+        if (is_kept) {
+            kept.push_back(entry);
+        }
+    }
+    return kept;
+}
+
+// Begins the journal anew with these entries; the whole one becomes the .1. At
+// each moment one of the two has the name.
+Status begin_anew(const std::string& path, const std::vector<Entry>& entries) {
+    std::string text = sealed_line(Json{{"carried", entries.size()}});
+    for (const Entry& entry : entries) {
+        text += sealed_line(to_json(entry));
+    }
+    const std::string old = path + ".1";
+    if (::unlink(old.c_str()) != 0 && errno != ENOENT) {
+        return errno_error(errno, old);
+    }
+    if (::link(path.c_str(), old.c_str()) != 0) {
+        return errno_error(errno, old);
+    }
+    return replace_file(path, text);
 }
 
 Error journal_error(int code, const std::string& what) {
@@ -86,6 +167,7 @@ Status LockedJournal::read_all() {
     }
     std::uint64_t last_seq = 0;
     std::uint64_t line_number = 0;
+    std::uint64_t n_carried = 0;
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = text.find('\n', at);
         line_number++;
@@ -94,7 +176,13 @@ Status LockedJournal::read_all() {
         }
         const std::string_view line = std::string_view(text).substr(at, end - at);
         at = end + 1;
-        Result<Entry> entry = entry_of_line(line);
+        const Result<Json> json = json_of_line(line);
+        if (const auto carried = carried_of(json); carried && line_number == 1) {
+            n_carried = *carried;
+            size_ = at;
+            continue;
+        }
+        Result<Entry> entry = json ? entry_from_json(*json) : json.error();
         if (!entry && at == text.size() && line.find('\0') != std::string_view::npos) {
             break;  // torn by a power cut: the length reached the disk first
         }
@@ -103,7 +191,8 @@ Status LockedJournal::read_all() {
             damage_.push_back("line " + std::to_string(line_number) + ": " + entry.error().message);
             continue;
         }
-        if (entry->seq != last_seq + 1) {
+        const bool may_skip = entries_.size() < n_carried && entry->seq > last_seq;
+        if (entry->seq != last_seq + 1 && !may_skip) {
             damage_.push_back("line " + std::to_string(line_number) + ": entry " +
                               std::to_string(entry->seq) + " follows " + std::to_string(last_seq));
         }
@@ -134,7 +223,7 @@ Result<Entry> LockedJournal::append(Entry entry) {
     entry.boot_id = writer_.boot_id;
     entry.owner = writer_.owner;
 
-    const std::string line = sealed_line(entry);
+    const std::string line = sealed_line(to_json(entry));
     // A torn tail of an earlier crash goes away here, before it can become a
     // damaged line in the middle.
     const auto sound_size = static_cast<off_t>(size_);
@@ -202,6 +291,26 @@ Result<LockedJournal> Journal::lock(LockMode mode) const {
             return journal_error(errno, directory_);
         }
     }
+    if (Status read = journal.read_all(); !read) {
+        return read.error();
+    }
+    // A damaged one is for people to look at.
+    if (!exclusive || journal.size_ <= kMaxBytes || !journal.damage_.empty()) {
+        return journal;
+    }
+    const std::vector<Entry> kept = entries_that_count(journal, clock_.boot_ns());
+    if (kept.size() > journal.entries_.size() / 2) {
+        return journal;  // nearly all of it counts
+    }
+    // Too long is no reason not to undo; whichever file has the name counts.
+    (void)begin_anew(path, kept).ok();
+    Result<Fd> shorter = open_at(AT_FDCWD, path, O_RDWR, 0600);
+    if (!shorter) {
+        return shorter.error();
+    }
+    journal.file_ = std::move(*shorter);
+    journal.size_ = 0;
+    journal.entries_.clear();
     if (Status read = journal.read_all(); !read) {
         return read.error();
     }

@@ -5,7 +5,8 @@
 // state. Whoever changes a knob or reads-then-writes holds the exclusive lock
 // for the whole operation; readers take it shared. A torn last line (the
 // append that a crash cut off: nothing was written after it) is dropped; any
-// other damage is reported and stops new changes, but not undoing.
+// other damage is reported and stops new changes, but not undoing. Whoever takes
+// the exclusive lock of one that is too long shortens it to what still counts.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <fstream>
 
+#include "core/hold.hpp"
 #include "kernel/journal.hpp"
 #include "kernel/suggestion_store.hpp"
 #include "support/fake_machine.hpp"
@@ -255,6 +257,136 @@ TEST(SuggestionStoreTest, KeepsTheNewestAndFindsByPrefix) {
     ASSERT_TRUE(one->change());
     EXPECT_EQ(one->change()->score, -7);
     EXPECT_EQ(one->change()->value_new, 100u);
+}
+
+// ---- a journal that has grown too long --------------------------------------
+
+class LongJournalTest : public JournalTest {
+  protected:
+    // A change that came to this end, with much to say about it.
+    std::uint64_t add_change(EntryType end, std::size_t bytes = 40'000,
+                             std::optional<Effect> effect = {}) {
+        LockedJournal journal = lock();
+        const Result<Entry> planned = journal.append(planned_entry());
+        EXPECT_TRUE(planned);
+        EXPECT_TRUE(journal.append(follow_up(planned->seq, EntryType::kWritten)));
+        Entry last = follow_up(planned->seq, end);
+        last.why = std::string(bytes, 'w');
+        last.effect = effect;
+        EXPECT_TRUE(journal.append(last));
+        return planned->seq;
+    }
+    void freeze(const std::string& group, EntryType type = EntryType::kKnobFrozen) {
+        Entry entry;
+        entry.type = type;
+        entry.target = KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, group, 0};
+        entry.by = "jane";
+        ASSERT_TRUE(lock().append(entry));
+    }
+    void pass_days(std::uint64_t days) { machine.clock.advance_ms(days * 86'400'000); }
+    std::vector<std::uint64_t> numbers(LockedJournal journal) {
+        EXPECT_TRUE(journal.damage().empty()) << journal.damage().front();
+        std::vector<std::uint64_t> numbers;
+        for (const Change& change : journal.changes()) {
+            numbers.push_back(change.number);
+        }
+        return numbers;
+    }
+    std::string old_text() const { return machine.read("state/journal.jsonl.1"); }
+};
+
+TEST_F(LongJournalTest, KeepsAllThatStillCounts) {
+    const std::uint64_t kept = add_change(EntryType::kKept, 10);
+    const std::uint64_t theirs = add_change(EntryType::kFrozen, 10);
+    Effect none;
+    none.verdict = Verdict::kNoEffect;
+    const std::uint64_t failed = add_change(EntryType::kUndone, 10, none);
+    freeze("/a");
+    freeze("/b");
+    freeze("/b", EntryType::kKnobFreed);
+    std::uint64_t last = 0;
+    for (int i = 0; i < 30; i++) {
+        last = add_change(EntryType::kUndone);
+    }
+    pass_days(2);
+    const std::uint64_t last_seq = lock(LockMode::kShared).entries().back().seq;
+    const std::string whole = machine.read("state/journal.jsonl");
+    ASSERT_GT(whole.size(), std::size_t{1} << 20);
+
+    EXPECT_EQ(numbers(lock()), (std::vector<std::uint64_t>{kept, theirs, failed, last}));
+    EXPECT_LT(text().size(), std::size_t{60'000});
+    EXPECT_EQ(old_text(), whole) << "nothing is lost";
+    std::vector<Hold> holds;
+    {
+        const LockedJournal after = lock();
+        holds = holds_of(after.entries(), after.changes(), "boot-1", 1);
+    }
+    std::vector<HoldReason> reasons;
+    for (const Hold& hold : holds) {
+        reasons.push_back(hold.reason);
+    }
+    EXPECT_EQ(reasons, (std::vector<HoldReason>{HoldReason::kAskedFor, HoldReason::kSomeoneElse,
+                                                HoldReason::kQuarantine}));
+    // And goes on counting where it was.
+    EXPECT_EQ(add_change(EntryType::kUndone, 10), last_seq + 1);
+    EXPECT_EQ(numbers(lock()).back(), last_seq + 1);
+}
+
+TEST_F(LongJournalTest, IsBoundedOverTheYears) {
+    for (int day = 0; day < 80; day++) {
+        add_change(EntryType::kUndone);
+        pass_days(1);
+    }
+    EXPECT_LT(text().size(), std::size_t{1'200'000});
+    EXPECT_LT(old_text().size(), std::size_t{1'200'000});
+    EXPECT_LT(numbers(lock()).size(), 30u);
+}
+
+TEST_F(LongJournalTest, WhatIsYoungIsNotShortened) {
+    for (int i = 0; i < 40; i++) {
+        add_change(EntryType::kUndone);
+    }
+    EXPECT_EQ(numbers(lock()).size(), 40u) << "the limits of the policy count them";
+}
+
+TEST_F(LongJournalTest, ACutOffBeginningIsDamage) {
+    add_change(EntryType::kKept, 10);
+    for (int i = 0; i < 30; i++) {
+        add_change(EntryType::kUndone);
+    }
+    pass_days(2);
+    EXPECT_EQ(numbers(lock()).size(), 2u);
+    // One of the carried entries is taken out: the count is not met, so that
+    // a number is missing among the others.
+    const std::string good = text();
+    const std::size_t second = good.find('\n') + 1;
+    set_text(good.substr(0, second) + good.substr(good.find('\n', second) + 1));
+    EXPECT_FALSE(lock(LockMode::kShared).damage().empty());
+    set_text(good.substr(second));
+    EXPECT_FALSE(lock(LockMode::kShared).damage().empty()) << "without the first line";
+}
+
+TEST_F(LongJournalTest, ADamagedOneIsLeftAsItIs) {
+    for (int i = 0; i < 30; i++) {
+        add_change(EntryType::kUndone);
+    }
+    pass_days(2);
+    const std::string bad = "{\"by\":\"hand\"}\n" + text();
+    set_text(bad);
+    EXPECT_FALSE(lock().damage().empty());
+    EXPECT_EQ(text(), bad);
+}
+
+TEST_F(LongJournalTest, WhereItCanNotBeShortenedItStaysLong) {
+    for (int i = 0; i < 30; i++) {
+        add_change(EntryType::kUndone);
+    }
+    pass_days(2);
+    // A directory of that name: neither unlinked nor linked over.
+    std::filesystem::create_directories(path() + ".1");
+    EXPECT_EQ(numbers(lock()).size(), 30u);
+    add_change(EntryType::kKept, 10);
+    EXPECT_EQ(numbers(lock()).size(), 31u);
 }
 
 }  // namespace
