@@ -3,6 +3,7 @@
 // See cli.hpp.
 #include "cli/cli.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -13,9 +14,9 @@ using AddCommand = void (*)(CLI::App&, Globals&);
 
 // In the order of the help text.
 constexpr AddCommand kCommands[] = {
-    add_ask,     add_advise,   add_apply,  add_explain, add_status,
-    add_history, add_rollback, add_freeze, add_support, add_model,
-    add_config,  add_monitor,  add_record, add_replay,  add_run,
+    add_ask,      add_advise, add_apply,  add_explain, add_status, add_history,
+    add_rollback, add_freeze, add_goal,   add_support, add_model,  add_config,
+    add_monitor,  add_record, add_replay, add_run,
 };
 
 // Under these names the program is that command.
@@ -23,7 +24,7 @@ struct ShortName {
     std::string_view name;
     const char* command;
 };
-constexpr ShortName kShortNames[] = {{"llama-mon", "monitor"}};
+constexpr ShortName kShortNames[] = {{"llama-mon", "monitor"}, {"llama", "goal"}};
 
 std::vector<const char*> words_of(int argc, char** argv) {
     std::vector<const char*> words(argv, argv + argc);
@@ -60,7 +61,12 @@ int run_command_line(int argc, char** argv, const Roots& roots) {
         add(app, globals);
     }
     try {
-        const std::vector<const char*> words = words_of(argc, argv);
+        std::vector<const char*> words = words_of(argc, argv);
+        const auto end = std::find(words.begin(), words.end(), std::string_view("--"));
+        if (end != words.end()) {
+            globals.program.assign(end + 1, words.end());
+            words.erase(end, words.end());
+        }
         app.parse(static_cast<int>(words.size()), words.data());
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? kExitHealthy : kExitProblem;

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "kernel/roots.hpp"
 
@@ -14,9 +15,10 @@ namespace llamux {
 
 // What every command may use; set before a command's callback runs.
 struct Globals {
-    Roots roots;          // --state-dir and --config already in place
-    bool json = false;    // --json
-    int exit_status = 0;  // set by the command
+    Roots roots;                       // --state-dir and --config already in place
+    bool json = false;                 // --json
+    std::vector<std::string> program;  // what follows "--"
+    int exit_status = 0;               // set by the command
 };
 
 // Exit statuses, as documented in docs/AGENT.md.
@@ -34,6 +36,7 @@ void add_explain(CLI::App& app, Globals& globals);
 void add_status(CLI::App& app, Globals& globals);
 void add_history(CLI::App& app, Globals& globals);
 void add_config(CLI::App& app, Globals& globals);
+void add_goal(CLI::App& app, Globals& globals);
 void add_freeze(CLI::App& app, Globals& globals);  // and unfreeze
 void add_model(CLI::App& app, Globals& globals);
 void add_monitor(CLI::App& app, Globals& globals);

@@ -10,23 +10,23 @@ _llamux_agent() {
         vm.swappiness vm.dirty_ratio vm.watermark_scale_factor"
     case $before in
         --config | --manifest | --replay) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
-        --state-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+        --state-dir | --profiles) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
         --knob) words=$knobs ;;
         --chat-template) words="plain zephyr chatml llama-2 llama-3" ;;
-        --group | --value | --window | --interval | --seconds | --last | --why | --host) return ;;
+        --group | --value | --window | --interval | --seconds | --while | --last | --why | --host) return ;;
     esac
     # The command: the words that are no option and no option's argument.
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
             ask | advise | apply | explain | status | history | rollback | freeze | unfreeze | \
-                support | monitor | record | replay | run | model | config) [ -n "$command" ] || command=$word ;;
+                goal | support | monitor | record | replay | run | model | config) [ -n "$command" ] || command=$word ;;
             list | fetch | verify | load | info) [ "$command" = model ] && command="model $word" ;;
             check | show) [ "$command" = config ] && command="config $word" ;;
         esac
     done
     if [ -z "$words" ]; then
         case $command in
-            "") words="ask advise apply explain status history rollback freeze unfreeze support
+            "") words="ask advise apply explain status history rollback freeze unfreeze goal support
                 monitor record replay run model config --config --state-dir" ;;
             ask) words="--window" ;;
             advise) words="--window --rules-only" ;;
@@ -34,6 +34,8 @@ _llamux_agent() {
             history) words="--last" ;;
             rollback) words="--all --print" ;;
             freeze | unfreeze) words="$knobs --group --why" ;;
+            goal) words="gaming build server battery default --while --profiles --list --yes
+                --dry-run" ;;
             monitor) words="--interval --once --replay" ;;
             record) words="--interval --seconds" ;;
             replay) words="--apply" ;;

@@ -2,7 +2,7 @@
 #
 # Completion of llamux-agent for fish. tests/cli compares it with --help.
 
-set -l commands ask advise apply explain status history rollback freeze unfreeze support model \
+set -l commands ask advise apply explain status history rollback freeze unfreeze goal support model \
     config monitor record replay run
 set -l knobs cpu.weight cpu.max cpu.idle memory.high memory.low memory.reclaim io.weight \
     vm.swappiness vm.dirty_ratio vm.watermark_scale_factor
@@ -23,6 +23,7 @@ complete -c llamux-agent -n "$none" -a history -d "List what was changed"
 complete -c llamux-agent -n "$none" -a rollback -d "Take changes back"
 complete -c llamux-agent -n "$none" -a freeze -d "Leave a knob alone"
 complete -c llamux-agent -n "$none" -a unfreeze -d "Give a knob back"
+complete -c llamux-agent -n "$none" -a goal -d "Say what the machine is for"
 complete -c llamux-agent -n "$none" -a support -d "What this machine can and cannot do"
 complete -c llamux-agent -n "$none" -a model -d "Fetch, verify and load models"
 complete -c llamux-agent -n "$none" -a config -d "Check and show the configuration"
@@ -54,6 +55,12 @@ complete -c llamux-agent -n "$in record" -l seconds -x -d "How long"
 complete -c llamux-agent -n "$in replay" -l apply -d "As if acting was on"
 complete -c llamux-agent -n "$in run record monitor" -l interval -x -d "Seconds between two looks"
 complete -c llamux-agent -n "$in run" -l apply -d "Act on suggestions"
+complete -c llamux-agent -n "$in goal" -a "gaming build server battery default"
+complete -c llamux-agent -n "$in goal" -l while -x -d "Until this process ends"
+complete -c llamux-agent -n "$in goal" -l profiles -r -F -d "Where the profiles are"
+complete -c llamux-agent -n "$in goal" -l list -d "List the profiles"
+complete -c llamux-agent -n "$in goal" -l yes -d "Do not ask"
+complete -c llamux-agent -n "$in goal" -l dry-run -d "Only show"
 complete -c llamux-agent -n "$in monitor" -l once -d "Print one look"
 complete -c llamux-agent -n "$in monitor" -l replay -r -F -d "Show a recording"
 complete -c llamux-agent -n "$in run" -l once -d "One window, then stop"

@@ -5,12 +5,20 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/knob.hpp"
 #include "core/suggestion.hpp"
 
 namespace llamux {
+
+// A process: the one that works on a change, or the one a change is for.
+struct Owner {
+    std::int64_t pid = 0;
+    std::uint64_t start_ticks = 0;  // /proc/PID/stat field 22
+    bool operator==(const Owner&) const = default;
+};
 
 // Everything about a change that the journal keeps.
 struct Plan {
@@ -22,7 +30,9 @@ struct Plan {
     Settings old_settings;  // verbatim; empty for a write-only knob
     Settings new_settings;
     bool reversible = true;
-    Fact fact;  // why
+    Fact fact;                    // why
+    std::string goal;             // a profile asked for it; empty: no
+    std::optional<Owner> client;  // it ends with this process
 };
 
 class Action {

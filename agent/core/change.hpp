@@ -32,13 +32,6 @@ enum class EntryType {
 std::string_view entry_type_word(EntryType type);
 std::optional<EntryType> entry_type_of(std::string_view word);
 
-// The process that works on a change, so that replay leaves a living one alone.
-struct Owner {
-    std::int64_t pid = 0;
-    std::uint64_t start_ticks = 0;  // /proc/PID/stat field 22
-    bool operator==(const Owner&) const = default;
-};
-
 struct Entry {
     std::uint64_t seq = 0;     // from 1, no gaps
     std::uint64_t change = 0;  // seq of the change's planned entry

@@ -72,6 +72,10 @@ class Folder {
             holds_.push_back({HoldReason::kSomeoneElse, change.plan.target, change.last_wall_ns,
                               "someone else", "found " + to_text(change.found)});
         }
+        if (change.kept() && !change.plan.goal.empty()) {
+            holds_.push_back({HoldReason::kGoal, change.plan.target, change.planned_wall_ns,
+                              change.plan.goal, ""});
+        }
         auto streak = std::find_if(streaks_.begin(), streaks_.end(), [&](const Streak& one) {
             return one.target == change.plan.target;
         });
@@ -104,6 +108,8 @@ std::string_view hold_reason_word(HoldReason reason) {
             return "set by someone else";
         case HoldReason::kOtherTuner:
             return "left to another tuner";
+        case HoldReason::kGoal:
+            return "held by a goal";
         case HoldReason::kQuarantine:
             break;
     }

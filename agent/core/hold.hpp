@@ -18,6 +18,7 @@ enum class HoldReason {
     kAskedFor,     // freeze; over boots, until unfreeze
     kSomeoneElse,  // found changed by others; in this boot, until unfreeze
     kOtherTuner,   // another program looks after it; as long as it runs
+    kGoal,         // a goal that someone set; until it ends
     kQuarantine,   // too many changes that did not help; in this boot, until unfreeze
 };
 std::string_view hold_reason_word(HoldReason reason);

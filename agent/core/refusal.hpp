@@ -40,6 +40,7 @@ namespace llamux {
     X(RateLimit, "the changes allowed in one hour are used up")                         \
     X(Frozen, "this knob is left alone")                                                \
     X(OtherTuner, "another program looks after this knob")                              \
+    X(Goal, "a goal that someone set looks after this knob")                            \
     X(Quarantined, "changes of this knob did not help; it is not tried again")          \
     X(Reversal, "the opposite was kept not long ago")
 

@@ -115,6 +115,10 @@ Result<Plan> plan_from_json(const Json& json) {
     plan.new_settings = reader.take(settings_from_json(reader.array("new")), "new");
     plan.reversible = reader.boolean("reversible");
     plan.fact = reader.take(fact_from_json(reader.object("fact")), "fact");
+    plan.goal = reader.has("goal") ? reader.string("goal") : "";
+    if (reader.has("client_pid")) {
+        plan.client = Owner{reader.signed_number("client_pid"), reader.number("client_start")};
+    }
     if (plan.target.kind == LLAMUX_ACTION_NONE) {
         reader.fail("a plan without a knob");
     }
@@ -229,17 +233,25 @@ Json to_json(const Suggestion& suggestion) {
 }
 
 Json to_json(const Plan& plan) {
-    return {{"id", plan.id},
-            {"knob", knob_of(plan.target.kind)},
-            {"cgroup", plan.target.cgroup_path},
-            {"cgroup_id", plan.target.cgroup_id},
-            {"direction", direction_word(plan.direction)},
-            {"value_old", number_to_json(plan.value_old)},
-            {"value_new", number_to_json(plan.value_new)},
-            {"old", to_json(plan.old_settings)},
-            {"new", to_json(plan.new_settings)},
-            {"reversible", plan.reversible},
-            {"fact", to_json(plan.fact)}};
+    Json json = {{"id", plan.id},
+                 {"knob", knob_of(plan.target.kind)},
+                 {"cgroup", plan.target.cgroup_path},
+                 {"cgroup_id", plan.target.cgroup_id},
+                 {"direction", direction_word(plan.direction)},
+                 {"value_old", number_to_json(plan.value_old)},
+                 {"value_new", number_to_json(plan.value_new)},
+                 {"old", to_json(plan.old_settings)},
+                 {"new", to_json(plan.new_settings)},
+                 {"reversible", plan.reversible},
+                 {"fact", to_json(plan.fact)}};
+    if (!plan.goal.empty()) {
+        json["goal"] = plan.goal;
+    }
+    if (plan.client) {
+        json["client_pid"] = plan.client->pid;
+        json["client_start"] = plan.client->start_ticks;
+    }
+    return json;
 }
 
 Json to_json(const Effect& effect) {

@@ -149,6 +149,29 @@ Result<Advice> LlamuxDevice::advise(const llamux_signals* signals, std::uint32_t
     return advice;
 }
 
+Result<std::vector<PhraseScore>> LlamuxDevice::score(std::string_view prompt,
+                                                     const std::vector<std::string>& phrases) {
+    std::string ended;
+    for (const std::string& phrase : phrases) {
+        ended += phrase + '\0';
+    }
+    llamux_score argument{};
+    argument.size = sizeof(argument);
+    argument.prompt = address_of(prompt.data());
+    argument.prompt_bytes = static_cast<__u32>(prompt.size());
+    argument.phrases = address_of(ended.data());
+    argument.phrases_bytes = static_cast<__u32>(ended.size());
+    argument.n_phrases = static_cast<__u32>(phrases.size());
+    if (Status done = call(fd_, LLAMUX_IOC_SCORE, argument, "score"); !done) {
+        return done.error();
+    }
+    std::vector<PhraseScore> scores;
+    for (std::size_t i = 0; i < phrases.size() && i < LLAMUX_MAX_CANDIDATES; i++) {
+        scores.push_back({argument.logprob_micro_nats[i], argument.n_tokens[i]});
+    }
+    return scores;
+}
+
 Status LlamuxDevice::write_prompt(std::string_view text) {
     const ssize_t written = ::write(fd_.get(), text.data(), text.size());
     if (written < 0) {

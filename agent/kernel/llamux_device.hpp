@@ -26,6 +26,11 @@ struct Advice {
     std::string prompt;  // the text the model saw; empty if it was not asked
 };
 
+struct PhraseScore {
+    std::int64_t logprob_micro_nats = 0;  // sum over its tokens
+    std::uint32_t n_tokens = 0;
+};
+
 struct AnswerPart {
     std::string bytes;
     bool complete = false;  // no more will come
@@ -46,6 +51,10 @@ class Device {
     virtual Result<SnapshotPtr> snapshot(const llamux_signals* signals) = 0;
     // @flags: LLAMUX_ADVISE_*; with LAST_SNAPSHOT @signals must be nullptr.
     virtual Result<Advice> advise(const llamux_signals* signals, std::uint32_t flags) = 0;
+
+    // Of each phrase as the continuation of @prompt. ENODATA: no model.
+    virtual Result<std::vector<PhraseScore>> score(std::string_view prompt,
+                                                   const std::vector<std::string>& phrases) = 0;
 
     virtual Result<llamux_params> params() = 0;
     virtual Status set_params(const llamux_params& params) = 0;
@@ -69,6 +78,8 @@ class LlamuxDevice final : public Device {
     Status bind_maps(int cgroups_fd, int system_fd) override;
     Result<SnapshotPtr> snapshot(const llamux_signals* signals) override;
     Result<Advice> advise(const llamux_signals* signals, std::uint32_t flags) override;
+    Result<std::vector<PhraseScore>> score(std::string_view prompt,
+                                           const std::vector<std::string>& phrases) override;
     Result<llamux_params> params() override;
     Status set_params(const llamux_params& params) override;
     Status write_prompt(std::string_view text) override;

@@ -136,10 +136,12 @@ std::optional<std::uint64_t> ProcFs::cpu_clock_permille() const {
 
 Owner ProcFs::this_process() const {
     const Result<std::string> stat = read_text(proc_ + "/self/stat");
-    Owner owner;
-    owner.pid = ::getpid();
-    owner.start_ticks = stat ? start_ticks_of(*stat).value_or(0) : 0;
-    return owner;
+    return {::getpid(), stat ? start_ticks_of(*stat).value_or(0) : 0};
+}
+
+Owner ProcFs::process(std::int64_t pid) const {
+    const Result<std::string> stat = read_text(proc_ + "/" + std::to_string(pid) + "/stat");
+    return {pid, stat ? start_ticks_of(*stat).value_or(0) : 0};
 }
 
 bool ProcFs::is_alive(const Owner& owner) const {
@@ -147,8 +149,8 @@ bool ProcFs::is_alive(const Owner& owner) const {
     return stat && start_ticks_of(*stat) == owner.start_ticks;
 }
 
-Result<std::string> ProcFs::own_cgroup() const {
-    const Result<std::string> text = read_text(proc_ + "/self/cgroup");
+Result<std::string> ProcFs::cgroup_of(const std::string& process) const {
+    const Result<std::string> text = read_text(proc_ + "/" + process + "/cgroup");
     if (!text) {
         return text.error();
     }
@@ -160,7 +162,7 @@ Result<std::string> ProcFs::own_cgroup() const {
             return std::string(line.substr(3));
         }
     }
-    return Error{ENOENT, "this process is in no cgroup v2"};
+    return Error{ENOENT, "process " + process + " is in no cgroup v2"};
 }
 
 std::uint64_t ProcFs::effective_capabilities() const {

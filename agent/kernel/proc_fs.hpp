@@ -40,9 +40,12 @@ class ProcFs {
     std::optional<std::uint64_t> cpu_clock_permille() const;
 
     Owner this_process() const;
+    Owner process(std::int64_t pid) const;  // start 0: it is not there
     bool is_alive(const Owner& owner) const;
     // "/system.slice/x.service" of this process, in the cgroup2 hierarchy.
-    Result<std::string> own_cgroup() const;
+    Result<std::string> own_cgroup() const { return cgroup_of("self"); }
+    // @process: a PID, or "self". ENOENT: no such process.
+    Result<std::string> cgroup_of(const std::string& process) const;
     std::uint64_t effective_capabilities() const;
 
   private:

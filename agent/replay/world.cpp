@@ -217,6 +217,10 @@ class ReplayDevice final : public Device {
     }
     Result<llamux_stats> stats() override { return refused<llamux_stats>(); }
     Status bind_maps(int, int) override { return errno_error(ENOTSUP, "a recording"); }
+    Result<std::vector<PhraseScore>> score(std::string_view,
+                                           const std::vector<std::string>&) override {
+        return refused<std::vector<PhraseScore>>();
+    }
     Result<llamux_params> params() override { return refused<llamux_params>(); }
     Status set_params(const llamux_params&) override { return errno_error(ENOTSUP, "a recording"); }
     Status write_prompt(std::string_view) override { return errno_error(ENOTSUP, "a recording"); }

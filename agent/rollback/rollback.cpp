@@ -104,8 +104,9 @@ Result<Change> undo_change(std::uint64_t number, const std::string& why,
     return restored;
 }
 
-Result<Change> keep_change(std::uint64_t number, const std::string& why, const Effect& effect,
-                           LockedJournal& journal, const StepListener& listener) {
+Result<Change> keep_change(std::uint64_t number, const std::string& why,
+                           const std::optional<Effect>& effect, LockedJournal& journal,
+                           const StepListener& listener) {
     const Change* found = find_change(journal.changes(), number);
     if (!found || !found->unfinished()) {
         return Error{ENOENT, "change " + std::to_string(number) + " is not being measured"};
@@ -130,7 +131,9 @@ Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
             accounting.left_alone.push_back(*change);
             continue;
         }
-        if (is_here && change->kept()) {
+        const bool is_over =
+            is_here && change->kept() && change->plan.client && !is_alive(*change->plan.client);
+        if (is_here && change->kept() && !is_over) {
             const Result<Settings> present = knobs.read(change->plan.target);
             if (!present && !means_gone(present.error())) {
                 accounting.errors.push_back(present.error().message);
@@ -144,8 +147,9 @@ Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
         }
         Result<Change> closed =
             undo_change(change->number,
-                        change->kept() ? "it is no longer in force"
-                                       : "it was not finished when the agent stopped",
+                        is_over          ? "its client has ended"
+                        : change->kept() ? "it is no longer in force"
+                                         : "it was not finished when the agent stopped",
                         {}, journal, knobs, listener);
         if (closed) {
             accounting.closed.push_back(std::move(*closed));

@@ -27,9 +27,10 @@ Result<Change> undo_change(std::uint64_t number, const std::string& why,
                            const std::optional<Effect>& effect, LockedJournal& journal,
                            const Knobs& knobs, const StepListener& listener);
 
-// Closes a measured change as kept.
-Result<Change> keep_change(std::uint64_t number, const std::string& why, const Effect& effect,
-                           LockedJournal& journal, const StepListener& listener);
+// Closes a change as kept. @effect: as measured; a goal's is not.
+Result<Change> keep_change(std::uint64_t number, const std::string& why,
+                           const std::optional<Effect>& effect, LockedJournal& journal,
+                           const StepListener& listener);
 
 struct Accounting {
     std::vector<Change> closed;       // undone, frozen or gone now
@@ -39,7 +40,8 @@ struct Accounting {
 };
 
 // Brings the journal in line with the machine: changes of an earlier boot are
-// gone; unfinished ones of a dead process are undone; kept ones are checked.
+// gone; unfinished ones of a dead process and those for a client that has ended are
+// undone; other kept ones are checked.
 Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
                            const std::function<bool(const Owner&)>& is_alive,
                            const StepListener& listener);

@@ -283,11 +283,15 @@ MaybeRefusal check_hold(const Question& q) {
         case HoldReason::kSomeoneElse:
             return refuse(RefusalReason::kFrozen, word + why);
         case HoldReason::kOtherTuner:
+        case HoldReason::kGoal:
         case HoldReason::kQuarantine:
             break;
     }
     if (q.input.by_person) {
         return {};
+    }
+    if (hold->reason == HoldReason::kGoal) {
+        return refuse(RefusalReason::kGoal, hold->by);
     }
     return hold->reason == HoldReason::kOtherTuner
                ? refuse(RefusalReason::kOtherTuner, hold->by + why)
@@ -373,6 +377,8 @@ Decision Policy::decide(const Candidate& candidate, const Fact& fact,
     plan.new_settings = settings_for(row->kind, candidate.value_new, input.present);
     plan.reversible = row->kind != LLAMUX_ACTION_MEMORY_RECLAIM;
     plan.fact = fact;
+    plan.goal = input.goal;
+    plan.client = input.client;
     return Action(std::move(plan));
 }
 

@@ -33,6 +33,8 @@ struct PolicyInput {
     // A person asked for this very change: it need not be switched on, and is
     // not counted against the hourly limit. All checks of the value remain.
     bool by_person = false;
+    std::string goal{};             // the profile that asks; empty: none
+    std::optional<Owner> client{};  // the process it is for
 };
 
 using Decision = std::variant<Action, Refusal>;

@@ -28,6 +28,7 @@ class SchemaTest(AgentTest):
                 check("error", wrong)
 
     def test_what_commands_print(self):
+        profiles = ("--profiles", str(REPO / "agent" / "goals"))
         manifest = ("--manifest", str(REPO / "models" / "manifest.json"))
         for name, status, words in (
             ("freeze", HEALTHY, ("freeze", "cpu.weight", "--why", "x")),
@@ -37,6 +38,8 @@ class SchemaTest(AgentTest):
             ("model list", HEALTHY, ("model", *manifest, "list")),
             ("model fetch", HEALTHY, ("model", *manifest, "fetch", "pilot")),
             ("model verify", HEALTHY, ("model", *manifest, "verify", "pilot")),
+            ("goal --list", HEALTHY, ("goal", *profiles, "--list")),
+            ("goal", HEALTHY, ("goal", *profiles, "default", "--dry-run")),
             ("config check", HEALTHY, ("config", "check")),
             ("config show", HEALTHY, ("config", "show")),
             ("error", NO_DATA, ("explain", "0123456789ab")),

@@ -21,6 +21,8 @@ struct FakeKernel {
     // present values.
     std::function<void(llamux_snapshot&)> window = [](llamux_snapshot&) {};
     std::function<void(llamux_advice&)> advice = [](llamux_advice&) {};
+    std::string model_format;  // empty: no model
+    std::function<PhraseScore(std::string_view, const std::string&)> score;
     int error = 0;       // of every call
     int open_error = 0;  // of the next sessions
     int n_model_asked = 0;
@@ -75,7 +77,22 @@ class FakeDevice final : public Device {
     }
 
     Result<llamux_version> version() override { return errno_error(ENOTTY, "version"); }
-    Result<llamux_model_info> model_info() override { return errno_error(ENODATA, "model"); }
+    Result<llamux_model_info> model_info() override {
+        if (kernel_.model_format.empty()) {
+            return errno_error(ENODATA, "model");
+        }
+        llamux_model_info info{};
+        kernel_.model_format.copy(info.format, sizeof(info.format) - 1);
+        return info;
+    }
+    Result<std::vector<PhraseScore>> score(std::string_view prompt,
+                                           const std::vector<std::string>& phrases) override {
+        std::vector<PhraseScore> scores;
+        for (const std::string& phrase : phrases) {
+            scores.push_back(kernel_.score(prompt, phrase));
+        }
+        return scores;
+    }
     Status load_model(const std::string& path, llamux_chat_template) override {
         return errno_error(ENOTTY, path);
     }

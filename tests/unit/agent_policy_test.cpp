@@ -411,6 +411,14 @@ TEST_F(PolicyTest, AnotherTunersKnobIsForPeopleOnly) {
     expect_allowed();
 }
 
+TEST_F(PolicyTest, AGoalsKnobIsForPeopleOnly) {
+    ask_weight(100, 50);
+    holds = {{HoldReason::kGoal, {LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", kHog}, 0, "gaming", ""}};
+    expect_refused(RefusalReason::kGoal);
+    by_person = true;
+    expect_allowed();
+}
+
 TEST_F(PolicyTest, WhatWasKeptIsNotReversedSoon) {
     ask_weight(100, 50);
     Change& last = add_change(EntryType::kKept, 1799);
