@@ -51,6 +51,7 @@ TEST(ConfigTest, EveryFieldIsRead) {
                     "minimum_effect_permille": 150},
         "groups": {"protect": ["/a/*"], "background": ["*/batch"], "latency": ["/web"]},
         "models": {"directory": "/models", "host": "http://mirror"},
+        "metrics": {"listen": "127.0.0.1:9100", "textfile": "/run/llamux.prom"},
         "knobs": {"cpu.weight": "advise", "memory.high": "apply", "vm.swappiness": "off"}
     })");
     EXPECT_TRUE(file.mistakes.empty()) << file.mistakes.front().text;
@@ -76,6 +77,8 @@ TEST(ConfigTest, EveryFieldIsRead) {
     EXPECT_EQ(config.groups.latency, std::vector<std::string>{"/web"});
     EXPECT_EQ(config.models.directory, "/models");
     EXPECT_EQ(config.models.host, "http://mirror");
+    EXPECT_EQ(config.metrics.listen, "127.0.0.1:9100");
+    EXPECT_EQ(config.metrics.textfile, "/run/llamux.prom");
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_CPU_WEIGHT], KnobMode::kAdvise);
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_MEMORY_HIGH], KnobMode::kApply);
     EXPECT_EQ(config.policy.knobs[LLAMUX_ACTION_SWAPPINESS], KnobMode::kOff);
