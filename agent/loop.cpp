@@ -366,6 +366,10 @@ Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_pers
                                                    : RefusalReason::kValueUnknown,
                        present.error().message};
     }
+    const Result<std::string> keeper = parts_.knobs.keeper(target_of(candidate));
+    if (!keeper) {
+        return Refusal{RefusalReason::kValueUnknown, keeper.error().message};
+    }
     const CgroupNode* node = sensed.tree.find(candidate.cgroup_id);
     std::vector<Hold> holds =
         holds_of(journal->entries(), journal->changes(), journal->writer().boot_id,
@@ -373,6 +377,7 @@ Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_pers
     holds.insert(holds.end(), tuner_holds_.begin(), tuner_holds_.end());
     const PolicyInput input{.snapshot = *snapshot_,
                             .present = *present,
+                            .keeper = *keeper,
                             .n_siblings = node ? node->n_siblings : 0,
                             .changes = journal->changes(),
                             .holds = holds,

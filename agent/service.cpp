@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "audit.hpp"
+#include "kernel/systemd_bus.hpp"
 #include "kernel/tuners.hpp"
 
 namespace llamux {
@@ -16,7 +17,8 @@ Service::Service(const Roots& roots, Config config, StepListener listener, std::
       listener_(std::move(listener)),
       proc_(roots),
       cgroups_(roots.cgroup),
-      knobs_(cgroups_, proc_),
+      units_(SystemdBus::is_here(roots.run) ? std::make_unique<SystemdBus>(roots.run) : nullptr),
+      knobs_(cgroups_, proc_, units_.get()),
       sense_(cgroups_, proc_, config_.groups),
       store_(roots.state),
       audit_(roots.state),

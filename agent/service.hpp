@@ -65,6 +65,7 @@ class Service {
     SystemClock clock_;
     ProcFs proc_;
     CgroupFs cgroups_;
+    std::unique_ptr<UnitBus> units_;  // none: systemd does not run
     KernelKnobs knobs_;
     Sense sense_;
     SuggestionStore store_;

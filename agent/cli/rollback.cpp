@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/consult.hpp"
+#include "core/unit.hpp"
 #include "report/text.hpp"
 
 namespace llamux {
@@ -35,6 +36,12 @@ std::vector<std::string> shell_commands(const Change& change, const Roots& roots
     const std::string directory =
         target.cgroup_id == 0 ? roots.proc + "/sys" : roots.cgroup + target.cgroup_path;
     for (const Setting& setting : change.plan.old_settings) {
+        if (setting.unit) {
+            lines.push_back("systemctl set-property --runtime " +
+                            shell_quoted(unit_place(target.cgroup_path)->unit) + " " +
+                            shell_quoted(unit_assignment(setting.file, setting.unit->value)));
+            continue;
+        }
         lines.push_back("printf %s " + shell_quoted(setting.value) + " > " +
                         shell_quoted(directory + "/" + setting.file));
     }

@@ -36,6 +36,14 @@ void advance_change(Change& change, const Entry& entry) {
 
 }  // namespace
 
+KnobTarget undo_target(const Plan& plan) {
+    KnobTarget target = plan.target;
+    if (!plan.old_settings.empty() && plan.old_settings.front().unit) {
+        target.cgroup_id = 0;
+    }
+    return target;
+}
+
 bool concerns_a_knob(EntryType type) {
     return type == EntryType::kKnobFrozen || type == EntryType::kKnobFreed;
 }

@@ -75,6 +75,10 @@ struct Change {
     [[nodiscard]] bool in_force() const { return unfinished() || (kept() && plan.reversible); }
 };
 
+// Where to undo it. A unit's value outlives its group, which is made anew when
+// the unit is started again.
+KnobTarget undo_target(const Plan& plan);
+
 bool concerns_a_knob(EntryType type);  // kKnobFrozen, kKnobFreed
 
 // In the order of their planning. Entries of unknown changes are left out (the

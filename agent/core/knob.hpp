@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,10 +22,19 @@
 
 namespace llamux {
 
+// What systemd has for a control file of one of its units (core/unit).
+struct UnitValue {
+    std::uint64_t value = UINT64_MAX;  // of the property; UINT64_MAX: not set
+    // It was set until the next boot by someone, not taken from the unit's files.
+    bool at_run_time = false;
+    bool operator==(const UnitValue&) const = default;
+};
+
 // One control file and its text, without the final newline.
 struct Setting {
     std::string file;
     std::string value;
+    std::optional<UnitValue> unit{};  // read from systemd; none: its unit's value is not known
     bool operator==(const Setting&) const = default;
 };
 

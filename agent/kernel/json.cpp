@@ -17,6 +17,11 @@ Result<Settings> settings_from_json(const Json& json) {
     for (const Json& item : json) {
         JsonReader reader(item);
         Setting setting{reader.string("file"), reader.string("value")};
+        if (reader.has("unit")) {
+            JsonReader unit(reader.object("unit"));
+            setting.unit = reader.take(
+                unit.finish(UnitValue{unit.number("value"), unit.boolean("at_run_time")}), "unit");
+        }
         Result<Setting> checked = reader.finish(std::move(setting));
         if (!checked) {
             return checked.error();
@@ -170,7 +175,12 @@ Json number_to_json(std::uint64_t value) {
 Json to_json(const Settings& settings) {
     Json list = Json::array();
     for (const Setting& setting : settings) {
-        list.push_back({{"file", setting.file}, {"value", setting.value}});
+        Json item = {{"file", setting.file}, {"value", setting.value}};
+        if (setting.unit) {
+            item["unit"] = {{"value", setting.unit->value},
+                            {"at_run_time", setting.unit->at_run_time}};
+        }
+        list.push_back(std::move(item));
     }
     return list;
 }

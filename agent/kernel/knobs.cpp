@@ -4,6 +4,7 @@
 #include "kernel/knobs.hpp"
 
 #include <cerrno>
+#include <thread>
 
 namespace llamux {
 namespace {
@@ -31,13 +32,83 @@ Status write_cgroup_file(const Cgroup& group, const Setting& setting) {
     return written;
 }
 
+// systemd writes a group's files some time after it was told to. No error: what
+// is read back tells.
+void wait_until_written(const Cgroup& group, const Settings& settings) {
+    constexpr std::chrono::milliseconds kPause{5};
+    const auto deadline = std::chrono::steady_clock::now() + KernelKnobs::kWriteTimeout;
+    for (const Setting& setting : settings) {
+        for (;;) {
+            const Result<std::string> text = group.read(setting.file);
+            // io.weight: the default is its first line
+            if (!text || same_setting(setting, {setting.file, text->substr(0, text->find('\n'))}) ||
+                std::chrono::steady_clock::now() > deadline) {
+                break;
+            }
+            std::this_thread::sleep_for(kPause);
+        }
+    }
+}
+
+bool is_of_cgroup(const KnobTarget& target) {
+    return action_row(target.kind)->scope == LLAMUX_SCOPE_CGROUP;
+}
+
 }  // namespace
 
+std::string KernelKnobs::unit_of(const KnobTarget& target) const {
+    if (units_ == nullptr || !is_of_cgroup(target)) {
+        return {};
+    }
+    const std::optional<UnitPlace> place = unit_place(target.cgroup_path);
+    return place && place->is_own ? place->unit : std::string();
+}
+
+Result<std::string> KernelKnobs::keeper(const KnobTarget& target) const {
+    if (units_ == nullptr || !is_of_cgroup(target)) {
+        return std::string();
+    }
+    const std::optional<UnitPlace> place = unit_place(target.cgroup_path);
+    if (!place) {
+        return std::string("-.slice");
+    }
+    if (place->is_own) {
+        return std::string();
+    }
+    const Result<bool> is_delegated = units_->delegates(place->unit);
+    if (!is_delegated) {
+        return is_delegated.error();
+    }
+    return *is_delegated ? std::string() : place->unit;
+}
+
 Result<Settings> KernelKnobs::read(const KnobTarget& target) const {
-    const ActionRow* row = action_row(target.kind);
+    const std::string unit = unit_of(target);
+    Result<Settings> settings = read_files(target);
+    if (unit.empty()) {
+        return settings;
+    }
+    if (!settings) {
+        return target.cgroup_id == 0 && means_gone(settings.error())
+                   ? read_without_group(unit, target)
+                   : settings;
+    }
+    for (Setting& setting : *settings) {
+        if (const UnitProperty* property = unit_property(setting.file)) {
+            Result<UnitValue> value = units_->read(unit, *property);
+            if (!value) {
+                return value.error();
+            }
+            setting.unit = *value;
+        }
+    }
+    return settings;
+}
+
+Result<Settings> KernelKnobs::read_files(const KnobTarget& target) const {
     const auto files = knob_files(target.kind);
     Settings texts;
-    if (row->scope == LLAMUX_SCOPE_CGROUP) {
+    if (is_of_cgroup(target)) {
         Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
         if (!group) {
             return group.error();
@@ -64,10 +135,26 @@ Result<Settings> KernelKnobs::read(const KnobTarget& target) const {
     return settings_in_force(target.kind, texts);
 }
 
+Result<Settings> KernelKnobs::read_without_group(const std::string& unit,
+                                           const KnobTarget& target) const {
+    Settings settings;
+    for (const std::string_view file : knob_files(target.kind)) {
+        const Result<UnitValue> value = units_->read(unit, *unit_property(file));
+        if (!value) {
+            return value.error();
+        }
+        settings.push_back({std::string(file), file_text(file, value->value), *value});
+    }
+    return settings;
+}
+
 Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
-                          const std::function<void()>& between) const {
-    const ActionRow* row = action_row(target.kind);
-    const bool in_cgroup = row->scope == LLAMUX_SCOPE_CGROUP;
+                    const std::function<void()>& between) const {
+    const std::string unit = unit_of(target);
+    if (!unit.empty() && target.kind != LLAMUX_ACTION_MEMORY_RECLAIM) {
+        return write_unit(unit, target, settings, between);
+    }
+    const bool in_cgroup = is_of_cgroup(target);
     Result<Cgroup> group =
         in_cgroup ? cgroups_.open(target.cgroup_path, target.cgroup_id) : Result<Cgroup>(Error{});
     if (in_cgroup && !group) {
@@ -82,6 +169,35 @@ Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
         if (between && i + 1 < settings.size()) {
             between();
         }
+    }
+    return {};
+}
+
+Status KernelKnobs::write_unit(const std::string& unit, const KnobTarget& target,
+                         const Settings& settings, const std::function<void()>& between) const {
+    const Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
+    if (!group && !(target.cgroup_id == 0 && means_gone(group.error()))) {
+        return group.error();
+    }
+    for (std::size_t i = 0; i < settings.size(); i++) {
+        UnitValue value = settings[i].unit.value_or(UnitValue{});
+        if (!settings[i].unit) {
+            const Result<std::uint64_t> wanted = unit_value(settings[i]);
+            if (!wanted) {
+                return wanted.error();
+            }
+            value = {*wanted, true};
+        }
+        Status written = units_->write(unit, *unit_property(settings[i].file), value);
+        if (!written) {
+            return written;
+        }
+        if (between && i + 1 < settings.size()) {
+            between();
+        }
+    }
+    if (group) {
+        wait_until_written(*group, settings);
     }
     return {};
 }

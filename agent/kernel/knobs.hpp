@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Reads and writes knobs: core/knob says what the texts mean, this file
-// carries them to cgroup files and sysctls, or to another place that has knobs
-// (a replay). Opens the target anew for each operation and checks its
-// identity, so that a vanished or re-created group is never written.
+// carries them to cgroup files and sysctls and those of a systemd unit to
+// systemd, or to another place that has knobs (a replay). Opens the target anew
+// for each operation and checks its identity, so that a vanished or re-created
+// group is never written.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "core/result.hpp"
 #include "kernel/cgroup_fs.hpp"
 #include "kernel/proc_fs.hpp"
+#include "kernel/unit_bus.hpp"
 
 namespace llamux {
 
@@ -20,7 +22,12 @@ class Knobs {
   public:
     virtual ~Knobs() = default;
 
-    // The settings in force; empty for a write-only knob.
+    // Who must not be interfered with: the unit that has the group and has not
+    // delegated what is below it. Empty: the knob can be written.
+    virtual Result<std::string> keeper(const KnobTarget&) const { return std::string(); }
+
+    // The settings in force; empty for a write-only knob. A target without a
+    // cgroup id may be a unit that has no group at this moment.
     virtual Result<Settings> read(const KnobTarget& target) const = 0;
     // Writes one after the other; stops at the first failure. @between is
     // called after each write but the last.
@@ -31,9 +38,12 @@ class Knobs {
 // Those of this machine.
 class KernelKnobs final : public Knobs {
   public:
-    KernelKnobs(CgroupFs cgroups, ProcFs proc)
-        : cgroups_(std::move(cgroups)), proc_(std::move(proc)) {}
+    // @units is not owned and outlives this; nullptr: systemd does not run, and
+    // every group's files are written.
+    KernelKnobs(CgroupFs cgroups, ProcFs proc, UnitBus* units = nullptr)
+        : cgroups_(std::move(cgroups)), proc_(std::move(proc)), units_(units) {}
 
+    Result<std::string> keeper(const KnobTarget& target) const override;
     Result<Settings> read(const KnobTarget& target) const override;
     Status write(const KnobTarget& target, const Settings& settings,
                  const std::function<void()>& between = {}) const override;
@@ -42,8 +52,16 @@ class KernelKnobs final : public Knobs {
     static constexpr std::chrono::milliseconds kWriteTimeout{2000};
 
   private:
+    // The unit whose own group it is, and whose properties are its knobs.
+    std::string unit_of(const KnobTarget& target) const;
+    Result<Settings> read_files(const KnobTarget& target) const;
+    Result<Settings> read_without_group(const std::string& unit, const KnobTarget& target) const;
+    Status write_unit(const std::string& unit, const KnobTarget& target, const Settings& settings,
+                      const std::function<void()>& between) const;
+
     CgroupFs cgroups_;
     ProcFs proc_;
+    UnitBus* units_;
 };
 
 }  // namespace llamux

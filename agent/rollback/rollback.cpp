@@ -39,7 +39,8 @@ bool is_of_this_boot(const Change& change, const LockedJournal& journal) {
 Result<Change> restore(const Change& change, const std::string& why, LockedJournal& journal,
                        const Knobs& knobs, const StepListener& listener) {
     const Plan& plan = change.plan;
-    const Result<Settings> present = knobs.read(plan.target);
+    const KnobTarget target = undo_target(plan);
+    const Result<Settings> present = knobs.read(target);
     if (!present) {
         if (means_gone(present.error())) {
             return close(change, EntryType::kGone, present.error().message, {}, {}, journal);
@@ -58,7 +59,7 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
         return close(change, EntryType::kUndone, why + "; " + already, *present, {}, journal);
     }
     const Status written =
-        knobs.write(plan.target, plan.old_settings, [&] { reach(listener, Step::kPartWritten); });
+        knobs.write(target, plan.old_settings, [&] { reach(listener, Step::kPartWritten); });
     if (!written) {
         if (means_gone(written.error())) {
             return close(change, EntryType::kGone, written.error().message, {}, {}, journal);
@@ -66,7 +67,7 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
         return written.error();
     }
     reach(listener, Step::kRestored);
-    const Result<Settings> found = knobs.read(plan.target);
+    const Result<Settings> found = knobs.read(target);
     if (!found ||
         holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *found) != Holder::kOld) {
         return Error{EIO, knob_name(plan.target) + ": wrote the old value, but found " +
@@ -134,7 +135,7 @@ Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
         const bool is_over =
             is_here && change->kept() && change->plan.client && !is_alive(*change->plan.client);
         if (is_here && change->kept() && !is_over) {
-            const Result<Settings> present = knobs.read(change->plan.target);
+            const Result<Settings> present = knobs.read(undo_target(change->plan));
             if (!present && !means_gone(present.error())) {
                 accounting.errors.push_back(present.error().message);
                 continue;

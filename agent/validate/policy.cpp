@@ -105,6 +105,9 @@ MaybeRefusal check_group(const Question& q) {
     if ((flags & LLAMUX_GROUP_PROTECTED) && tightens(q.candidate)) {
         return refuse(RefusalReason::kGroupProtected, q.candidate.cgroup_path);
     }
+    if (!q.input.keeper.empty()) {
+        return refuse(RefusalReason::kNotDelegated, q.input.keeper);
+    }
     return {};
 }
 

@@ -24,6 +24,7 @@ namespace llamux {
 struct PolicyInput {
     const llamux_snapshot& snapshot;
     const Settings& present;             // read just now; empty for a write-only knob
+    std::string keeper = {};             // Knobs::keeper(); empty: the knob can be written
     unsigned n_siblings = 0;             // of the target group
     const std::vector<Change>& changes;  // of the journal
     const std::vector<Hold>& holds;      // of the journal

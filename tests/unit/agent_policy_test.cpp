@@ -67,6 +67,7 @@ class PolicyTest : public testing::Test {
     Decision decide() {
         const PolicyInput input{.snapshot = snapshot,
                                 .present = present,
+                                .keeper = keeper,
                                 .n_siblings = n_siblings,
                                 .changes = changes,
                                 .holds = holds,
@@ -104,6 +105,7 @@ class PolicyTest : public testing::Test {
     llamux_snapshot snapshot;
     Candidate candidate;
     Settings present;
+    std::string keeper;
     unsigned n_siblings = 1;
     std::vector<Change> changes;
     std::vector<Hold> holds;
@@ -206,6 +208,14 @@ TEST_F(PolicyTest, OwnGroupIsLeftAloneBothWays) {
     expect_refused(RefusalReason::kGroupSelf);
     ask_weight(100, 200);
     expect_refused(RefusalReason::kGroupSelf);
+}
+
+TEST_F(PolicyTest, WhatSystemdRulesIsNotWrittenBehindItsBack) {
+    keeper = "a.service";
+    ask_weight(100, 50);
+    expect_refused(RefusalReason::kNotDelegated);
+    by_person = true;
+    expect_refused(RefusalReason::kNotDelegated);
 }
 
 TEST_F(PolicyTest, ValueUnknown) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Catches: a knob that a real kernel rounds, couples or refuses otherwise than
-// the agent believes, and a knob left changed by an agent that was killed.
-// Runs as root in a guest, on real cgroups and sysctls; the module is played
-// by a fake device, so that every change happens when the test wants it.
+// Catches: a knob that a real kernel (or systemd) rounds, couples or refuses
+// otherwise than the agent believes, a unit's group that is written behind
+// systemd's back, and a knob left changed by an agent that was killed. Runs as
+// root in a guest, on real cgroups and sysctls; where systemd runs, the group is
+// a unit's, with groups below it that are delegated. The module is played by a
+// fake device, so that every change happens when the test wants it.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -19,6 +22,7 @@
 #include "apply/apply.hpp"
 #include "kernel/files.hpp"
 #include "kernel/process.hpp"
+#include "kernel/systemd_bus.hpp"
 #include "loop.hpp"
 #include "rollback/rollback.hpp"
 #include "support/fake_device.hpp"
@@ -27,8 +31,46 @@
 namespace llamux {
 namespace {
 
-constexpr const char* kGroup = "/llamux-agent-test";
 constexpr std::uint64_t kMiB = 1 << 20;
+
+bool is_systemd_here() {
+    return SystemdBus::is_here("/run");
+}
+
+const char* const kGroup =
+    is_systemd_here() ? "/system.slice/llamux-agent-test.service" : "/llamux-agent-test";
+
+// Its process goes to a group below, so that there can be others beside it.
+constexpr const char* kUnit = R"([Service]
+Type=notify
+NotifyAccess=all
+Delegate=yes
+CPUWeight=100
+CPUQuotaPeriodSec=50ms
+IOWeight=100
+ExecStart=/bin/sh -c 'cd /sys/fs/cgroup/system.slice/llamux-agent-test.service && mkdir main && \
+    echo $$$$ >main/cgroup.procs && systemd-notify --ready && exec sleep infinity'
+)";
+
+void run(const char* command) {
+    ASSERT_EQ(std::system(command), 0) << command;
+}
+
+void make_group() {
+    if (is_systemd_here()) {
+        run("systemctl start llamux-agent-test");
+    } else {
+        std::filesystem::create_directory(Roots::of_this_machine().cgroup + kGroup);
+    }
+}
+
+void remove_group() {
+    if (is_systemd_here()) {
+        run("systemctl stop llamux-agent-test");
+    } else {
+        std::filesystem::remove(Roots::of_this_machine().cgroup + kGroup);
+    }
+}
 
 bool nobody_lives(const Owner&) {
     return false;
@@ -87,9 +129,16 @@ std::string trial_name(const Trial& trial) {
 
 class RealKnobs : public testing::Test {
   protected:
+    static void SetUpTestSuite() {
+        if (is_systemd_here()) {
+            ASSERT_TRUE(replace_file("/run/systemd/system/llamux-agent-test.service", kUnit));
+            run("systemctl daemon-reload");
+        }
+        make_group();
+    }
+    static void TearDownTestSuite() { remove_group(); }
+
     RealKnobs() {
-        const std::filesystem::path directory = roots.cgroup + kGroup;
-        std::filesystem::create_directory(directory);
         roots.state = std::filesystem::temp_directory_path() /
                       ("llamux-agent-test-" + std::to_string(::getpid()));
         for (const std::string& file : kDirtyFiles) {
@@ -105,7 +154,6 @@ class RealKnobs : public testing::Test {
                 EXPECT_TRUE(proc.write_sysctl(setting.file, setting.value));
             }
         }
-        std::filesystem::remove(roots.cgroup + kGroup);
         std::filesystem::remove_all(roots.state);
     }
 
@@ -129,10 +177,24 @@ class RealKnobs : public testing::Test {
         for (const std::string& file : trial.watched) {
             all += file + "=" + read(file) + "; ";
         }
+        const Result<Settings> settings = knobs.read(target_of(trial));
+        for (const Setting& setting : settings ? *settings : Settings{}) {
+            if (setting.unit) {
+                all += std::to_string(setting.unit->value) +
+                       (setting.unit->at_run_time ? " until the next boot; " : "; ");
+            }
+        }
         return all;
     }
+    // Of a unit: as if its own file said so.
     void set_scene(const Trial& trial) const {
-        const Status written = knobs.write(target_of(trial), trial.scene);
+        Settings scene = trial.scene;
+        for (Setting& setting : scene) {
+            if (unit_property(setting.file)) {
+                setting.unit = UnitValue{*unit_value(setting), false};
+            }
+        }
+        const Status written = knobs.write(target_of(trial), scene);
         ASSERT_TRUE(written) << written.error().message;
     }
 
@@ -161,6 +223,7 @@ class RealKnobs : public testing::Test {
         const std::vector<Change> changes;
         const PolicyInput input{.snapshot = *snapshot,
                                 .present = *present,
+                                .keeper = *knobs.keeper(target),
                                 .n_siblings = 1,
                                 .changes = changes,
                                 .holds = {},
@@ -183,9 +246,13 @@ class RealKnobs : public testing::Test {
         return std::move(*locked);
     }
     // A process does @work and is killed at @deadly. Did it die there?
-    static bool dies_at(Step deadly, const std::function<void(const StepListener&)>& work) {
+    bool dies_at(Step deadly, const std::function<void(const StepListener&)>& work) {
         const pid_t child = ::fork();
         if (child == 0) {
+            if (units) {  // a connection is one process's
+                units = std::make_unique<SystemdBus>(roots.run);
+                knobs = KernelKnobs(cgroups, proc, units.get());
+            }
             work([deadly](Step step) {
                 if (step == deadly) {
                     ::kill(::getpid(), SIGKILL);
@@ -201,7 +268,9 @@ class RealKnobs : public testing::Test {
     Roots roots = Roots::of_this_machine();
     ProcFs proc{roots};
     CgroupFs cgroups{roots.cgroup};
-    KernelKnobs knobs{cgroups, proc};
+    std::unique_ptr<SystemdBus> units =
+        is_systemd_here() ? std::make_unique<SystemdBus>(roots.run) : nullptr;
+    KernelKnobs knobs{cgroups, proc, units.get()};
     SystemClock clock;
     Settings saved;
 };
@@ -219,6 +288,12 @@ TEST_P(EachKnob, IsWrittenAsAskedAndComesBackExactly) {
     ASSERT_TRUE(written) << written.error().message;
     ASSERT_EQ(written->state, EntryType::kWritten) << written->why;
     EXPECT_NE(state_of(trial), before);
+    for (const Setting& found : written->found) {
+        if (units && unit_property(found.file)) {  // systemd knows, for it was systemd that wrote
+            const Setting& wanted = written->plan.new_settings.front();
+            EXPECT_EQ(found.unit, (UnitValue{*unit_value(wanted), true})) << found.file;
+        }
+    }
     const Result<Change> undone = undo_change(written->number, "test", {}, journal, knobs, {});
     ASSERT_TRUE(undone) << undone.error().message;
     EXPECT_EQ(undone->state, EntryType::kUndone) << undone->why;
@@ -284,8 +359,8 @@ TEST_F(RealKnobs, AGroupMadeAnewIsAnotherGroup) {
     set_scene(kTrials[0]);
     const Result<Action> action = action_of(kTrials[0]);
     ASSERT_TRUE(action);
-    std::filesystem::remove(roots.cgroup + kGroup);
-    std::filesystem::create_directory(roots.cgroup + kGroup);
+    remove_group();
+    make_group();
     LockedJournal journal = lock();
     const Result<Change> change = apply_action(*action, 1, journal, knobs, {});
     ASSERT_TRUE(change) << change.error().message;
@@ -295,11 +370,11 @@ TEST_F(RealKnobs, AGroupMadeAnewIsAnotherGroup) {
 
 TEST_F(RealKnobs, AnOpenGroupThatIsRemovedFailsCleanly) {
     const Cgroup open = group();
-    std::filesystem::remove(roots.cgroup + kGroup);
+    remove_group();
     const Result<std::string> text = open.read("cpu.weight");
     ASSERT_FALSE(text);
     EXPECT_TRUE(means_gone(text.error())) << text.error().message;
-    std::filesystem::create_directory(roots.cgroup + kGroup);
+    make_group();
 }
 
 // ---- the whole agent --------------------------------------------------------
