@@ -19,6 +19,7 @@ namespace llamux {
     X(GroupNameUnusable, "the group's name is not UTF-8 and can not be journalled")     \
     X(GroupProtected, "the group is protected and never tightened")                     \
     X(GroupSelf, "the group is Llamux's own")                                           \
+    X(ForAUser, "what users run does not take from what the system runs")               \
     X(NotDelegated, "systemd rules the group and has not delegated it")                 \
     X(ValueUnknown, "the knob's present value is not known")                            \
     X(ValueMoved, "the knob no longer has the value the advice was made for")           \

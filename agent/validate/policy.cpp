@@ -16,6 +16,7 @@ using MaybeRefusal = std::optional<Refusal>;
 
 struct Question {
     const Candidate& candidate;
+    const Fact& fact;
     const ActionRow& row;
     const PolicyInput& input;
     const PolicyLimits& limits;
@@ -38,6 +39,11 @@ bool tightens(const Candidate& candidate) {
         default:
             return candidate.value_new < candidate.value_old;
     }
+}
+
+// Below the slice in which systemd puts what users run.
+bool is_of_users(std::string_view path) {
+    return path.starts_with("/user.slice/");
 }
 
 // Well-formed, no overlong forms, no surrogates (RFC 3629).
@@ -104,6 +110,12 @@ MaybeRefusal check_group(const Question& q) {
     }
     if ((flags & LLAMUX_GROUP_PROTECTED) && tightens(q.candidate)) {
         return refuse(RefusalReason::kGroupProtected, q.candidate.cgroup_path);
+    }
+    // Anybody can make load: it moves shares among users, not between them and
+    // the system, not even by a larger share for all users.
+    if (!q.input.by_person && is_of_users(q.fact.victim_path) &&
+        !is_of_users(q.candidate.cgroup_path)) {
+        return refuse(RefusalReason::kForAUser, q.candidate.cgroup_path);
     }
     if (!q.input.keeper.empty()) {
         return refuse(RefusalReason::kNotDelegated, q.input.keeper);
@@ -362,7 +374,7 @@ Decision Policy::decide(const Candidate& candidate, const Fact& fact,
     const llamux_group_snapshot* group = row->scope == LLAMUX_SCOPE_CGROUP
                                              ? find_group(input.snapshot, candidate.cgroup_id)
                                              : nullptr;
-    const Question question{candidate, *row, input, limits_, group};
+    const Question question{candidate, fact, *row, input, limits_, group};
     for (const auto check : {check_switches, check_group, check_present_value, check_direction,
                              check_cpu_max, check_range, check_step, check_weight, check_memory,
                              check_swappiness, check_hold, check_history}) {

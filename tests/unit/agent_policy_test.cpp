@@ -75,7 +75,7 @@ class PolicyTest : public testing::Test {
                                 .boot_id = "boot-1",
                                 .now_boot_ns = now_ns,
                                 .by_person = by_person};
-        return Policy(limits).decide(candidate, Fact{}, input);
+        return Policy(limits).decide(candidate, fact, input);
     }
     void expect_allowed() {
         const Decision decision = decide();
@@ -104,6 +104,7 @@ class PolicyTest : public testing::Test {
 
     llamux_snapshot snapshot;
     Candidate candidate;
+    Fact fact;
     Settings present;
     std::string keeper;
     unsigned n_siblings = 1;
@@ -208,6 +209,20 @@ TEST_F(PolicyTest, OwnGroupIsLeftAloneBothWays) {
     expect_refused(RefusalReason::kGroupSelf);
     ask_weight(100, 200);
     expect_refused(RefusalReason::kGroupSelf);
+}
+
+TEST_F(PolicyTest, AUsersLoadTakesNothingFromASystemService) {
+    fact.victim_path = "/user.slice/user-1000.slice/session-1.scope";
+    ask_weight(100, 50);
+    expect_refused(RefusalReason::kForAUser);
+    ask_weight(100, 200);
+    candidate.cgroup_path = "/user.slice";
+    expect_refused(RefusalReason::kForAUser);
+    candidate.cgroup_path = "/user.slice/user-1001.slice";
+    expect_allowed();
+    candidate.cgroup_path = "/demo/hog";
+    by_person = true;
+    expect_allowed();
 }
 
 TEST_F(PolicyTest, WhatSystemdRulesIsNotWrittenBehindItsBack) {
