@@ -162,6 +162,7 @@ TickReport Loop::tick() {
         std::move(abandoned.events.begin(), abandoned.events.end(),
                   std::back_inserter(report.events));
     }
+    stand_aside(report);
     review_kept(report);
     report.next = next_delay();
     return report;
@@ -516,9 +517,39 @@ void Loop::finish() {
     situation_ = 0;
 }
 
+// Someone wrote a sysctl that we may have changed: looked at now, not at the
+// next review.
+void Loop::stand_aside(TickReport& report) {
+    std::uint64_t last_ns = 0;
+    for (std::uint32_t kind = 0; kind < LLAMUX_N_ACTIONS; kind++) {
+        const auto writing =
+            parts_.knobs.last_writing({static_cast<llamux_action_kind>(kind), "", 0});
+        last_ns = std::max(last_ns, writing ? writing->boot_ns : 0);
+    }
+    if (last_ns == written_ns_) {
+        return;
+    }
+    written_ns_ = last_ns;
+    reviewed_ns_ = 0;
+    if (is_taken_over()) {
+        TickReport left = abandon("someone else has set it");
+        std::move(left.events.begin(), left.events.end(), std::back_inserter(report.events));
+    }
+}
+
+bool Loop::is_taken_over() const {
+    if (change_ == 0) {
+        return false;
+    }
+    const Result<LockedJournal> journal = parts_.journal.lock(LockMode::kShared);
+    const Change* change = journal ? find_change(journal->changes(), change_) : nullptr;
+    return change && someone_elses(*change, *journal, parts_.knobs);
+}
+
 void Loop::review_kept(TickReport& report) {
     const std::uint64_t now = parts_.clock.boot_ns();
-    if (state_ != LoopState::kWatching || now < reviewed_ns_ + kReviewEveryNs) {
+    if (state_ != LoopState::kWatching ||
+        (reviewed_ns_ != 0 && now < reviewed_ns_ + kReviewEveryNs)) {
         return;
     }
     reviewed_ns_ = now;

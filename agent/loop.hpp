@@ -130,6 +130,8 @@ class Loop {
     void apply(const Sensed& sensed, TickReport& report);
     void judge_effect(TickReport& report);
     void finish();
+    void stand_aside(TickReport& report);
+    bool is_taken_over() const;  // the change under way, by someone's writing
     void review_kept(TickReport& report);
     void look_for_tuners();
 
@@ -162,6 +164,7 @@ class Loop {
     std::string last_suggestion_id_;
     std::string last_refusal_;
     std::uint64_t reviewed_ns_ = 0;
+    std::uint64_t written_ns_ = 0;   // the last writing of a sysctl that was looked at
     std::vector<Hold> tuner_holds_;  // as of the last review
 
     // The change under way.

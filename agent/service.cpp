@@ -17,8 +17,10 @@ Service::Service(const Roots& roots, Config config, StepListener listener, std::
       listener_(std::move(listener)),
       proc_(roots),
       cgroups_(roots.cgroup),
+      watch_(SysctlWatch::open(roots.sysctl_pin)),
       units_(SystemdBus::is_here(roots.run) ? std::make_unique<SystemdBus>(roots.run) : nullptr),
-      knobs_(cgroups_, proc_, units_.get()),
+      knobs_(cgroups_, proc_, units_.get(),
+             [this](const std::string& sysctl) { return watch_.last_writing(sysctl); }),
       sense_(cgroups_, proc_, config_.groups),
       store_(roots.state),
       audit_(roots.state),
@@ -49,7 +51,19 @@ Status Service::start_telemetry() {
 
 Status Service::stop_telemetry() {
     telemetry_.reset();
-    return BpfSource::unload(roots_.bpf_pin);
+    watch_ = SysctlWatch();
+    const Status unwatched = SysctlWatch::unload(roots_.sysctl_pin);
+    const Status unloaded = BpfSource::unload(roots_.bpf_pin);
+    return unloaded ? unwatched : unloaded;
+}
+
+Status Service::start_watch() {
+    Result<SysctlWatch> watch = SysctlWatch::ensure(roots_.sysctl_pin, roots_.cgroup);
+    if (!watch) {
+        return watch.error();
+    }
+    watch_ = std::move(*watch);
+    return {};
 }
 
 Result<std::unique_ptr<Device>> Service::open_device() {

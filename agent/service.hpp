@@ -14,6 +14,7 @@
 #include "kernel/bpf_source.hpp"
 #include "kernel/process.hpp"
 #include "kernel/roots.hpp"
+#include "kernel/sysctl_watch.hpp"
 #include "loop.hpp"
 
 namespace llamux {
@@ -30,8 +31,10 @@ class Service {
     // Loads BPF telemetry, or uses what is pinned. The error says why there is
     // none; the loop then works from pressure files alone.
     Status start_telemetry();
-    // Unloads what is pinned, whoever loaded it.
+    // Unloads what is pinned, whoever loaded it; also of start_watch().
     Status stop_telemetry();
+    // Notes who writes sysctls. Without it a writing shows only by its value.
+    Status start_watch();
     const BpfSource* telemetry() const { return telemetry_.get(); }
 
     // A session with the maps bound and, if configured, the model loaded.
@@ -65,6 +68,7 @@ class Service {
     SystemClock clock_;
     ProcFs proc_;
     CgroupFs cgroups_;
+    SysctlWatch watch_;
     std::unique_ptr<UnitBus> units_;  // none: systemd does not run
     KernelKnobs knobs_;
     Sense sense_;

@@ -171,6 +171,7 @@ int apply(const Globals& globals, const ApplyOptions& options) {
         return tell_error(globals, signals.error());
     }
     (void)(*service)->start_telemetry();  // without it PSI still measures
+    (void)(*service)->start_watch();      // without it values are still compared
     return Applier(globals, **service, *signals).run(*wish);
 }
 

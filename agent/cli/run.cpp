@@ -244,6 +244,13 @@ void start_telemetry(Service& service) {
     }
 }
 
+void start_watch(Service& service) {
+    if (const Status started = service.start_watch(); !started) {
+        spdlog::warn("who writes sysctls is not seen, only what they are set to: {}",
+                     started.error().message);
+    }
+}
+
 void become_light(const Config& config, const Roots& roots, const ProcFs& proc) {
     if (const Status set = set_nice(config.nice); !set) {
         spdlog::warn("{}", set.error().message);
@@ -286,6 +293,7 @@ int run(const Globals& globals, const RunOptions& options) {
         return kExitProblem;
     }
     start_telemetry(**service);
+    start_watch(**service);
     spdlog::info("{}", mode_words(*config));
     return Runner(globals, **service, *signals, options).run();
 }

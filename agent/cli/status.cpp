@@ -66,8 +66,7 @@ Line speed_line(Device& device) {
 Line hold_line(const Hold& hold, std::uint64_t now_ns) {
     const std::uint64_t age_s = now_ns > hold.wall_ns ? (now_ns - hold.wall_ns) / kNsPerSecond : 0;
     std::string words(hold_reason_word(hold.reason));
-    if (hold.reason == HoldReason::kAskedFor || hold.reason == HoldReason::kOtherTuner ||
-        hold.reason == HoldReason::kGoal) {
+    if (hold.reason != HoldReason::kQuarantine && !hold.by.empty()) {
         words += (hold.reason == HoldReason::kAskedFor ? " by " : ", ") + hold.by;
     }
     if (hold.wall_ns != 0) {

@@ -133,6 +133,11 @@ int support(const Globals& globals) {
                      missing.empty() ? "" : fmt::format("missing: {}", fmt::join(missing, " "))});
     add_module(globals, items);
     add_telemetry(globals, items);
+    if (service_is_running(globals.roots.state)) {
+        const bool watched = SysctlWatch::open(globals.roots.sysctl_pin).is_watching();
+        items.push_back({"writers of sysctls", watched,
+                         watched ? "" : "not seen, only what they are set to; see the log"});
+    }
     const Result<Sensed> sensed = (*service)->sense().read();
     if (!sensed) {
         items.push_back({"cgroup v2", false, sensed.error().message});

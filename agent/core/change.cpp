@@ -23,6 +23,7 @@ Change begin_change(const Entry& entry) {
 void advance_change(Change& change, const Entry& entry) {
     change.state = entry.type;
     change.why = entry.why;
+    change.by = entry.by;
     change.last_boot_ns = entry.boot_ns;
     change.last_wall_ns = entry.wall_ns;
     change.written = change.written || entry.type == EntryType::kWritten;

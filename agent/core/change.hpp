@@ -46,7 +46,7 @@ struct Entry {
     Settings found;                      // kWritten, kUndone, kFrozen: read back
     std::optional<Effect> effect;        // kKept, kUndoing
     std::optional<KnobTarget> target;    // kKnobFrozen, kKnobFreed
-    std::string by;                      // the same: who
+    std::string by;                      // the same, and kFrozen: who, if it is known
 };
 
 struct Change {
@@ -62,6 +62,7 @@ struct Change {
     std::uint64_t deadline_boot_ns = 0;
     bool written = false;  // a kWritten entry exists
     std::string why;       // of the last entry
+    std::string by;        // the same
     Settings found;
     std::optional<Effect> effect;
 

@@ -70,7 +70,7 @@ class Folder {
     void take(const Change& change) {
         if (change.state == EntryType::kFrozen) {
             holds_.push_back({HoldReason::kSomeoneElse, change.plan.target, change.last_wall_ns,
-                              "someone else", "found " + to_text(change.found)});
+                              change.by, "found " + to_text(change.found)});
         }
         if (change.kept() && !change.plan.goal.empty()) {
             holds_.push_back({HoldReason::kGoal, change.plan.target, change.planned_wall_ns,

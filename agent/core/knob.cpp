@@ -94,6 +94,11 @@ bool is_page_counted(std::string_view file) {
 
 }  // namespace
 
+std::string writer_words(const Writing& writing) {
+    return writing.command + " (pid " + std::to_string(writing.pid) + ", uid " +
+           std::to_string(writing.uid) + ")";
+}
+
 std::string knob_name(const KnobTarget& target) {
     const ActionRow* row = action_row(target.kind);
     const std::string knob = row ? row->knob() : "?";

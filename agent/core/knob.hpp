@@ -48,6 +48,17 @@ struct KnobTarget {
     bool operator==(const KnobTarget&) const = default;
 };
 
+// That someone wrote a sysctl, whatever the value.
+struct Writing {
+    std::uint64_t boot_ns = 0;
+    std::int64_t pid = 0;
+    std::uint32_t uid = 0;
+    std::string command;
+};
+
+// "sysctl (pid 312, uid 0)".
+std::string writer_words(const Writing& writing);
+
 // "/demo/hog cpu.weight", "vm.swappiness".
 std::string knob_name(const KnobTarget& target);
 

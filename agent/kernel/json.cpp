@@ -300,6 +300,8 @@ Json to_json(const Entry& entry) {
     if (entry.target) {
         json["knob"] = knob_of(entry.target->kind);
         json["cgroup"] = entry.target->cgroup_path;
+    }
+    if (!entry.by.empty()) {
         json["by"] = entry.by;
     }
     return json;
@@ -385,10 +387,12 @@ Result<Entry> entry_from_json(const Json& json) {
     if (type && concerns_a_knob(*type)) {
         entry.target = KnobTarget{static_cast<llamux_action_kind>(kind_of(reader)),
                                   reader.string("cgroup"), 0};
-        entry.by = reader.string("by");
         if (entry.target->kind == LLAMUX_ACTION_NONE) {
             reader.fail("no knob");
         }
+    }
+    if (reader.has("by")) {
+        entry.by = reader.string("by");
     }
     if (reader.has("found")) {
         entry.found = reader.take(settings_from_json(reader.array("found")), "found");

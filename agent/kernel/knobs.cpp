@@ -82,6 +82,20 @@ Result<std::string> KernelKnobs::keeper(const KnobTarget& target) const {
     return *is_delegated ? std::string() : place->unit;
 }
 
+std::optional<Writing> KernelKnobs::last_writing(const KnobTarget& target) const {
+    std::optional<Writing> last;
+    if (!last_writing_ || is_of_cgroup(target)) {
+        return last;
+    }
+    for (const std::string_view file : knob_files(target.kind)) {
+        const std::optional<Writing> one = last_writing_(std::string(file));
+        if (one && (!last || last->boot_ns < one->boot_ns)) {
+            last = one;
+        }
+    }
+    return last;
+}
+
 Result<Settings> KernelKnobs::read(const KnobTarget& target) const {
     const std::string unit = unit_of(target);
     Result<Settings> settings = read_files(target);

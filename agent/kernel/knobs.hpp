@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 
 #include "core/knob.hpp"
 #include "core/result.hpp"
@@ -26,6 +27,10 @@ class Knobs {
     // delegated what is below it. Empty: the knob can be written.
     virtual Result<std::string> keeper(const KnobTarget&) const { return std::string(); }
 
+    // The last one of any of the knob's files, by whomever; nothing: none was
+    // seen, or it is no sysctl.
+    virtual std::optional<Writing> last_writing(const KnobTarget&) const { return std::nullopt; }
+
     // The settings in force; empty for a write-only knob. A target without a
     // cgroup id may be a unit that has no group at this moment.
     virtual Result<Settings> read(const KnobTarget& target) const = 0;
@@ -38,12 +43,20 @@ class Knobs {
 // Those of this machine.
 class KernelKnobs final : public Knobs {
   public:
+    using LastWriting = std::function<std::optional<Writing>(const std::string& sysctl)>;
+
     // @units is not owned and outlives this; nullptr: systemd does not run, and
-    // every group's files are written.
-    KernelKnobs(CgroupFs cgroups, ProcFs proc, UnitBus* units = nullptr)
-        : cgroups_(std::move(cgroups)), proc_(std::move(proc)), units_(units) {}
+    // every group's files are written. @last_writing may be empty: nobody
+    // watches.
+    KernelKnobs(CgroupFs cgroups, ProcFs proc, UnitBus* units = nullptr,
+                LastWriting last_writing = {})
+        : cgroups_(std::move(cgroups)),
+          proc_(std::move(proc)),
+          units_(units),
+          last_writing_(std::move(last_writing)) {}
 
     Result<std::string> keeper(const KnobTarget& target) const override;
+    std::optional<Writing> last_writing(const KnobTarget& target) const override;
     Result<Settings> read(const KnobTarget& target) const override;
     Status write(const KnobTarget& target, const Settings& settings,
                  const std::function<void()>& between = {}) const override;
@@ -62,6 +75,7 @@ class KernelKnobs final : public Knobs {
     CgroupFs cgroups_;
     ProcFs proc_;
     UnitBus* units_;
+    LastWriting last_writing_;
 };
 
 }  // namespace llamux

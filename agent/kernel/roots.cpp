@@ -3,6 +3,7 @@
 // See roots.hpp.
 #include "kernel/roots.hpp"
 
+#include "llamux/sysctl.h"
 #include "llamux/telemetry.h"
 #include "uapi/llamux.h"
 
@@ -14,6 +15,7 @@ Roots Roots::of_this_machine() {
         .proc = "/proc",
         .sys = "/sys",
         .bpf_pin = LLAMUX_BPFFS_DIR,
+        .sysctl_pin = LLAMUX_SYSCTL_BPFFS_DIR,
         .device = LLAMUX_DEVICE,
         .state = "/var/lib/llamux",
         .config = "/etc/llamux/agent.json",
@@ -28,6 +30,7 @@ Roots Roots::below(const std::string& directory) {
         .proc = directory + "/proc",
         .sys = directory + "/sys",
         .bpf_pin = directory + "/bpf",
+        .sysctl_pin = directory + "/bpf-sysctl",
         .device = directory + "/llamux",
         .state = directory + "/state",
         .config = directory + "/agent.json",

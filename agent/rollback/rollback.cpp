@@ -3,6 +3,7 @@
 // See rollback.hpp.
 #include "rollback/rollback.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "kernel/cgroup_fs.hpp"
@@ -32,6 +33,21 @@ Result<Change> close(Change change, EntryType type, const std::string& why, Sett
     return *find_change(journal.changes(), change.number);
 }
 
+Result<Change> leave_to_others(const Change& change, const Settings& present,
+                               const std::optional<Writing>& writing, LockedJournal& journal) {
+    Entry entry;
+    entry.type = EntryType::kFrozen;
+    entry.change = change.number;
+    entry.by = writing ? writer_words(*writing) : "";
+    entry.why = "set by " + (writing ? entry.by : "someone else") + ": left";
+    entry.found = present;
+    const Result<Entry> appended = journal.append(std::move(entry));
+    if (!appended) {
+        return appended.error();
+    }
+    return *find_change(journal.changes(), change.number);
+}
+
 bool is_of_this_boot(const Change& change, const LockedJournal& journal) {
     return change.boot_id == journal.writer().boot_id;
 }
@@ -49,9 +65,9 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
     }
     const Holder holder =
         holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *present);
-    if (holder == Holder::kSomeoneElse) {
-        return close(change, EntryType::kFrozen, "changed by someone else: left", *present, {},
-                     journal);
+    const std::optional<Writing> writing = someone_elses(change, journal, knobs);
+    if (holder == Holder::kSomeoneElse || writing) {
+        return leave_to_others(change, *present, writing, journal);
     }
     if (holder == Holder::kOld) {
         const std::string already =
@@ -77,6 +93,19 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
 }
 
 }  // namespace
+
+std::optional<Writing> someone_elses(const Change& change, const LockedJournal& journal,
+                                     const Knobs& knobs) {
+    std::optional<Writing> writing = knobs.last_writing(change.plan.target);
+    if (!writing || writing->boot_ns <= change.planned_boot_ns) {
+        return std::nullopt;
+    }
+    const std::vector<Entry>& entries = journal.entries();
+    const bool is_ours = std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+        return entry.owner.pid == writing->pid && entry.boot_id == change.boot_id;
+    });
+    return is_ours ? std::nullopt : writing;
+}
 
 Result<Change> undo_change(std::uint64_t number, const std::string& why,
                            const std::optional<Effect>& effect, LockedJournal& journal,
@@ -140,8 +169,10 @@ Accounting account_for_all(LockedJournal& journal, const Knobs& knobs,
                 accounting.errors.push_back(present.error().message);
                 continue;
             }
-            if (present && holder_of(change->plan.target.kind, change->plan.old_settings,
-                                     change->plan.new_settings, *present) == Holder::kOurs) {
+            if (present &&
+                holder_of(change->plan.target.kind, change->plan.old_settings,
+                          change->plan.new_settings, *present) == Holder::kOurs &&
+                !someone_elses(*change, journal, knobs)) {
                 accounting.still_kept.push_back(*change);
                 continue;
             }

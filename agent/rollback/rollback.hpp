@@ -19,7 +19,12 @@
 
 namespace llamux {
 
-// All need the journal's exclusive lock.
+// Who has written the change's knob since the change was planned, other than
+// the processes that work with this journal. Only sysctls are watched.
+std::optional<Writing> someone_elses(const Change& change, const LockedJournal& journal,
+                                     const Knobs& knobs);
+
+// All that follow need the journal's exclusive lock.
 
 // Ends as kUndone, kFrozen (someone else's value is there) or kGone (no group,
 // or nothing that could be undone). An Error leaves the change unfinished.

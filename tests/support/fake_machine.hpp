@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -146,13 +148,22 @@ class FakeMachine {
     }
     const std::string& directory() const { return directory_; }
 
-    KernelKnobs knobs() const { return KernelKnobs(CgroupFs(roots.cgroup), ProcFs(roots)); }
+    // Nobody else writes, but for what is in writings.
+    KernelKnobs knobs() const {
+        return KernelKnobs(CgroupFs(roots.cgroup), ProcFs(roots), nullptr,
+                     [this](const std::string& sysctl) -> std::optional<Writing> {
+                         const auto found = writings.find(sysctl);
+                         return found == writings.end() ? std::nullopt
+                                                        : std::optional(found->second);
+                     });
+    }
     Journal journal(Owner owner = {1, 1}, const std::string& boot_id = "boot-1") {
         return Journal(roots.state, JournalWriter{boot_id, owner}, clock);
     }
 
     Roots roots;
     FakeClock clock;
+    std::map<std::string, Writing> writings;  // last one of each sysctl
 
   private:
     std::string directory_;

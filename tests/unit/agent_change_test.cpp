@@ -238,6 +238,26 @@ TEST_F(ChangeTest, SomeoneElsesValueIsLeft) {
     EXPECT_EQ(weight(), "70");
 }
 
+TEST_F(ChangeTest, WhoeverWritesASysctlAfterUsHasItWhateverTheValue) {
+    ASSERT_TRUE(apply(Kind::kDirtyRatios));
+    machine.writings["vm/dirty_ratio"] = {machine.clock.boot_ns() + 1, 312, 0, "sysctl"};
+    const Result<Change> change = undo();
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->state, EntryType::kFrozen);
+    EXPECT_EQ(change->by, "sysctl (pid 312, uid 0)");
+    EXPECT_EQ(machine.sysctl("vm/dirty_ratio"), "10");
+}
+
+TEST_F(ChangeTest, OurOwnWritingsAndThoseFromBeforeAreNobodyElses) {
+    machine.writings["vm/dirty_ratio"] = {machine.clock.boot_ns(), 312, 0, "sysctl"};
+    ASSERT_TRUE(apply(Kind::kDirtyRatios));
+    machine.writings["vm/dirty_bytes"] = {machine.clock.boot_ns() + 1, kDeadOwner.pid, 0, "llama"};
+    const Result<Change> change = undo();
+    ASSERT_TRUE(change);
+    EXPECT_EQ(change->state, EntryType::kUndone) << change->why;
+    EXPECT_EQ(machine.sysctl("vm/dirty_ratio"), "20");
+}
+
 TEST_F(ChangeTest, ReclaimCanNotBeTakenBack) {
     const Result<Change> change = apply(Kind::kReclaim);
     ASSERT_TRUE(change) << change.error().message;

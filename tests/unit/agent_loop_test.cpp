@@ -474,6 +474,31 @@ TEST_F(LoopTest, AKnobWhoseChangesFailAgainAndAgainIsLeftAlone) {
     EXPECT_EQ(changes().size(), 6u) << "counted anew once it was given back";
 }
 
+// The very value that we wrote: only the watch can tell.
+TEST_F(LoopTest, ASysctlThatSomeoneWritesIsTheirsAtOnce) {
+    Candidate candidate;
+    candidate.kind = LLAMUX_ACTION_SWAPPINESS;
+    candidate.direction = LLAMUX_RAISE;
+    candidate.value_old = 60;
+    candidate.value_new = 80;
+    is_healthy = true;
+    tick();
+    loop->begin_change(candidate, Fact{});
+    tick_until(LoopState::kMeasuring);
+    machine.writings["vm/swappiness"] = {machine.clock.boot_ns(), 312, 0, "sysctl"};
+    tick();
+    EXPECT_EQ(loop->state(), LoopState::kWatching);
+    EXPECT_NE(last_text(EventType::kFrozen).find("set by sysctl (pid 312, uid 0)"),
+              std::string::npos);
+    EXPECT_EQ(machine.sysctl("vm/swappiness"), "80");
+    // From here on it is left alone, and said once.
+    loop->begin_change(candidate, Fact{});
+    machine.set_sysctl("vm/swappiness", "60");
+    tick_until_watching();
+    EXPECT_NE(last_text(EventType::kRefused).find("left alone"), std::string::npos);
+    EXPECT_EQ(count(EventType::kFrozen), 1);
+}
+
 TEST_F(LoopTest, AFrozenKnobIsNotTouched) {
     Entry frozen;
     frozen.type = EntryType::kKnobFrozen;
