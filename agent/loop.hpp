@@ -27,6 +27,7 @@
 #include "core/steps.hpp"
 #include "core/suggestion.hpp"
 #include "core/window.hpp"
+#include "event.hpp"
 #include "kernel/journal.hpp"
 #include "kernel/knobs.hpp"
 #include "kernel/llamux_device.hpp"
@@ -36,39 +37,6 @@
 #include "validate/policy.hpp"
 
 namespace llamux {
-
-// Something worth a line in the log. Each is reported once, not every tick.
-enum class EventType {
-    kHealthy,     // trouble is over
-    kTrouble,     // facts, but no change to suggest
-    kSuggestion,  // a change is suggested
-    kRefused,     // the policy says no
-    kMeasuring,   // the windows before a change begin
-    kApplied,     // written and read back
-    kKept,
-    kUndone,
-    kFailed,      // could not be written; old value in force
-    kFrozen,      // someone else changed it: left
-    kGone,        // nothing left to undo
-    kKnobFrozen,  // someone asked that a knob be left alone
-    kKnobFreed,   // and gave it back
-    kDegraded,    // device, sensing or journal does not work: watching only
-    kRecovered,
-};
-
-std::string_view event_word(EventType type);
-
-struct Event {
-    EventType type;
-    std::string text;  // one line
-    std::optional<Suggestion> suggestion{};
-    std::optional<Change> change{};
-    std::optional<Refusal> refusal{};
-    std::optional<Hold> hold{};
-};
-
-// What became of a change, as of its last journal entry.
-Event event_of(const Change& change);
 
 enum class LoopState { kWatching, kBaseline, kSettling, kMeasuring };
 

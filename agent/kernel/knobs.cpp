@@ -150,7 +150,7 @@ Result<Settings> KernelKnobs::read_files(const KnobTarget& target) const {
 }
 
 Result<Settings> KernelKnobs::read_without_group(const std::string& unit,
-                                           const KnobTarget& target) const {
+                                                 const KnobTarget& target) const {
     Settings settings;
     for (const std::string_view file : knob_files(target.kind)) {
         const Result<UnitValue> value = units_->read(unit, *unit_property(file));
@@ -163,7 +163,7 @@ Result<Settings> KernelKnobs::read_without_group(const std::string& unit,
 }
 
 Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
-                    const std::function<void()>& between) const {
+                          const std::function<void()>& between) const {
     const std::string unit = unit_of(target);
     if (!unit.empty() && target.kind != LLAMUX_ACTION_MEMORY_RECLAIM) {
         return write_unit(unit, target, settings, between);
@@ -188,7 +188,8 @@ Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
 }
 
 Status KernelKnobs::write_unit(const std::string& unit, const KnobTarget& target,
-                         const Settings& settings, const std::function<void()>& between) const {
+                               const Settings& settings,
+                               const std::function<void()>& between) const {
     const Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
     if (!group && !(target.cgroup_id == 0 && means_gone(group.error()))) {
         return group.error();

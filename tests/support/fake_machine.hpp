@@ -151,11 +151,11 @@ class FakeMachine {
     // Nobody else writes, but for what is in writings.
     KernelKnobs knobs() const {
         return KernelKnobs(CgroupFs(roots.cgroup), ProcFs(roots), nullptr,
-                     [this](const std::string& sysctl) -> std::optional<Writing> {
-                         const auto found = writings.find(sysctl);
-                         return found == writings.end() ? std::nullopt
-                                                        : std::optional(found->second);
-                     });
+                           [this](const std::string& sysctl) -> std::optional<Writing> {
+                               const auto found = writings.find(sysctl);
+                               return found == writings.end() ? std::nullopt
+                                                              : std::optional(found->second);
+                           });
     }
     Journal journal(Owner owner = {1, 1}, const std::string& boot_id = "boot-1") {
         return Journal(roots.state, JournalWriter{boot_id, owner}, clock);

@@ -90,6 +90,11 @@ class LoopTest : public testing::Test {
         events.insert(events.end(), report.events.begin(), report.events.end());
         machine.clock.advance_ms(static_cast<std::uint64_t>(report.next.count()));
     }
+    void tick_times(int n) {
+        for (int i = 0; i < n; i++) {
+            tick();
+        }
+    }
     void tick_until_watching() {
         for (int i = 0; i < 60; i++) {
             tick();
@@ -167,9 +172,7 @@ TEST_F(LoopTest, WhatHasNoEffectIsUndone) {
     EXPECT_NE(last_text(EventType::kUndone).find("no effect"), std::string::npos);
     EXPECT_EQ(weight(), "100");
     // And not tried again at once.
-    for (int i = 0; i < 20; i++) {
-        tick();
-    }
+    tick_times(20);
     EXPECT_EQ(changes().size(), 1u);
     EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
 }
@@ -189,9 +192,7 @@ TEST_F(LoopTest, WhatIsWorseIsUndoneBeforeAllWindowsAreIn) {
 TEST_F(LoopTest, AdviceOnlyNeverWritesAndSaysItOnce) {
     config.policy.apply = false;
     make_loop();
-    for (int i = 0; i < 30; i++) {
-        tick();
-    }
+    tick_times(30);
     EXPECT_EQ(weight(), "100");
     EXPECT_TRUE(changes().empty());
     EXPECT_EQ(count(EventType::kSuggestion), 1);
@@ -206,9 +207,7 @@ TEST_F(LoopTest, AdviceOnlyNeverWritesAndSaysItOnce) {
 
 TEST_F(LoopTest, AHealthyMachineIsLeftInPeace) {
     is_healthy = true;
-    for (int i = 0; i < 10; i++) {
-        tick();
-    }
+    tick_times(10);
     EXPECT_TRUE(events.empty());
     EXPECT_EQ(kernel.n_model_asked, 0);
     is_healthy = false;
@@ -224,9 +223,7 @@ TEST_F(LoopTest, NoChangeIsAnAnswer) {
         advise_less_weight(answer);
         answer.chosen = 1;
     };
-    for (int i = 0; i < 20; i++) {
-        tick();
-    }
+    tick_times(20);
     EXPECT_EQ(count(EventType::kTrouble), 1);
     EXPECT_TRUE(changes().empty());
 }
@@ -242,9 +239,7 @@ TEST_F(LoopTest, WithoutTheModuleItOnlyWatchesAndTriesAgainMoreAndMoreSeldom) {
     EXPECT_TRUE(loop->degraded());
     kernel.open_error = 0;
     config.policy.apply = false;
-    for (int i = 0; i < 15; i++) {
-        tick();
-    }
+    tick_times(15);
     EXPECT_EQ(count(EventType::kRecovered), 1);
     EXPECT_FALSE(loop->degraded());
 }
@@ -370,9 +365,7 @@ TEST_F(LoopTest, AKnobThatSomeoneElseSetWhileMeasuringIsTheirs) {
     EXPECT_EQ(count(EventType::kFrozen), 1);
     // Theirs for good: neither measured nor written again.
     advised_old = 70;
-    for (int i = 0; i < 300; i++) {
-        tick();
-    }
+    tick_times(300);
     EXPECT_EQ(weight(), "70");
     EXPECT_EQ(changes().size(), 1u);
 }
@@ -381,9 +374,7 @@ TEST_F(LoopTest, AKeptKnobThatSomeoneElseSetsIsNoticed) {
     tick_until_watching();
     is_healthy = true;
     machine.set_group_file("/demo/hog", "cpu.weight", "70");
-    for (int i = 0; i < 15; i++) {
-        tick();
-    }
+    tick_times(15);
     EXPECT_EQ(count(EventType::kFrozen), 1);
     loop->stop();
     EXPECT_EQ(weight(), "70");
@@ -404,9 +395,7 @@ TEST_F(LoopTest, ARollbackByHandEndsTheMeasuring) {
 TEST_F(LoopTest, WithoutPressureFilesItSaysSoOnceAndGoesOn) {
     std::filesystem::remove_all(machine.roots.proc + "/pressure");
     is_healthy = true;
-    for (int i = 0; i < 5; i++) {
-        tick();
-    }
+    tick_times(5);
     EXPECT_EQ(events.size(), 1u);
     EXPECT_NE(last_text(EventType::kTrouble).find("PSI is off"), std::string::npos);
 }
@@ -422,9 +411,7 @@ TEST_F(LoopTest, ADamagedJournalStopsActingButNotUndoing) {
     }));
     loop->stop();
     EXPECT_EQ(weight(), "100");
-    for (int i = 0; i < 200; i++) {
-        tick();
-    }
+    tick_times(200);
     EXPECT_EQ(changes().size(), 1u) << "nothing new is written";
     EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
     EXPECT_NE(last_text(EventType::kRefused).find("journal"), std::string::npos);
@@ -457,9 +444,7 @@ TEST_F(LoopTest, AKnobWhoseChangesFailAgainAndAgainIsLeftAlone) {
     config.policy.retry_after_undo_seconds = 0;
     config.policy.changes_per_hour = 1000;
     make_loop();
-    for (int i = 0; i < 200; i++) {
-        tick();
-    }
+    tick_times(200);
     EXPECT_EQ(changes().size(), 3u);
     EXPECT_NE(last_text(EventType::kRefused).find("not tried again"), std::string::npos);
     {
@@ -468,9 +453,7 @@ TEST_F(LoopTest, AKnobWhoseChangesFailAgainAndAgainIsLeftAlone) {
         freed.target = KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "", 0};
         ASSERT_TRUE(machine.journal().lock(LockMode::kExclusive)->append(std::move(freed)));
     }
-    for (int i = 0; i < 200; i++) {
-        tick();
-    }
+    tick_times(200);
     EXPECT_EQ(changes().size(), 6u) << "counted anew once it was given back";
 }
 
@@ -505,9 +488,7 @@ TEST_F(LoopTest, AFrozenKnobIsNotTouched) {
     frozen.target = KnobTarget{LLAMUX_ACTION_CPU_WEIGHT, "/demo/hog", 0};
     frozen.by = "jane";
     ASSERT_TRUE(machine.journal().lock(LockMode::kExclusive)->append(std::move(frozen)));
-    for (int i = 0; i < 50; i++) {
-        tick();
-    }
+    tick_times(50);
     EXPECT_TRUE(changes().empty());
     EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
     EXPECT_NE(last_text(EventType::kRefused).find("frozen by jane"), std::string::npos);
@@ -597,9 +578,7 @@ TEST_F(LoopTest, TheHourlyLimitIsNeverExceeded) {
     make_loop();
     tick_until_watching();
     advised_old = 50;
-    for (int i = 0; i < 100; i++) {
-        tick();
-    }
+    tick_times(100);
     EXPECT_EQ(changes().size(), 1u);
     EXPECT_NE(last_text(EventType::kRefused).find("one hour"), std::string::npos);
 }

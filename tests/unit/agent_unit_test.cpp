@@ -100,7 +100,9 @@ class UnitChangeTest : public testing::Test {
   protected:
     UnitChangeTest() : units(machine) { machine.add_group(kPath); }
 
-    KernelKnobs knobs() { return KernelKnobs(CgroupFs(machine.roots.cgroup), ProcFs(machine.roots), &units); }
+    KernelKnobs knobs() {
+        return KernelKnobs(CgroupFs(machine.roots.cgroup), ProcFs(machine.roots), &units);
+    }
     KnobTarget target(const std::string& path = kPath) const {
         return {LLAMUX_ACTION_CPU_WEIGHT, path, machine.id_of(path)};
     }
