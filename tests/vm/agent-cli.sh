@@ -55,7 +55,7 @@ json 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"
 
 # Another way to write its prompts, and back.
 expect 0 "prompt format  plain" $agent model load --chat-template plain "$model"
-expect 2 "need the control token" $agent model load --chat-template chatml "$model"
+expect 1 "need the control token" $agent model load --chat-template chatml "$model"
 expect 0 "prompt format  pilot" $agent model load "$model"
 
 # A noisy neighbour.

@@ -354,8 +354,9 @@ TEST(ModuleSession, UsersTakeTurns) {
         device.answer();
 }
 
+// Contexts of half the length, so that 18 fit in a user's share of the memory.
 TEST(ModuleSession, TheQueueIsBounded) {
-    const Module module("n_ctx=0 model=" + write_model("slow", slow_model()));
+    const Module module("n_ctx=1024 model=" + write_model("slow", slow_model()));
     std::vector<Device> waiting;
     int error = 0;
     for (int i = 0; i < 40 && !error; ++i) {
