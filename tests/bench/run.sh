@@ -42,7 +42,7 @@ model_file() {
 }
 
 [ -f "$build/build.ninja" ] || cmake -S "$repo" --preset release
-cmake --build "$build" --target engine_bench bench_server make_tinyllama
+cmake --build "$build" --target engine_bench bench_server make_tinyllama kmod
 mkdir -p "$out"
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ *//')," \
@@ -52,6 +52,15 @@ model=$(model_file)
 install_peers
 /usr/bin/python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
 	--python "$out/venv/bin/python" --out "$out" "$@" "$model"
+
+smollm2=$build/downloads/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+if [ -f "$smollm2" ]; then
+	echo "while a guest thrashes:"
+	/usr/bin/python3 "$repo/tests/bench/thrash.py" --python "$out/venv/bin/python" \
+		--out "$out" "$smollm2" || echo "bench: no figures under thrash"
+else
+	echo "bench: SmolLM2 is missing (make setup fetches it): no figures under thrash"
+fi
 
 "$build/tests/bench/engine_bench" --json "$out/engine.json" "$@"
 

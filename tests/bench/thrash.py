@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Speed while the machine thrashes: the module, and llama.cpp beside it.
+
+Usage: thrash.py --python PYTHON --out FOLDER [--kernel 6.12] MODEL.gguf
+
+Boots a guest with 1 GB of memory and a swap disk. Both generate from the same
+file in turn, first at rest, then while programs at idle priority write to more
+memory than there is, so that the CPU is free and memory is not. PYTHON has
+llama.cpp (peer.py). Prints a table, writes FOLDER/thrash.json and, where
+matplotlib is there, thrash.png.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+ROUNDS = 4
+SECONDS = 8
+PEER_TOKENS = 8
+GUEST_MEMORY = "1G"
+SWAP_MIB = 2048
+HOG_MEMORY = "650m"  # of each of two
+PROMPT = b"Count from one to two hundred, in words.\n"
+MODULE, PEER = "Llamux in the kernel", "llama.cpp, mapped file"
+RESULT = "thrash result: "
+REST, THRASH = "at rest", "thrashing"
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def counters(path):
+    with open(path, encoding="ascii") as file:
+        words = [line.split() for line in file]
+    return {w[0].rstrip(":"): w[1] for w in words if len(w) > 1}
+
+
+def module_rate():
+    """Tokens per second of an answer that is cut off after SECONDS."""
+    before = counters("/proc/llamux/stats")
+    device = os.open("/dev/llamux", os.O_RDWR)
+    os.write(device, PROMPT)
+    os.read(device, 1)  # the prompt is evaluated, generating has begun
+    time.sleep(SECONDS)
+    os.close(device)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        after = counters("/proc/llamux/stats")
+        tokens, ns = (int(after[k]) - int(before[k]) for k in ("generated_tokens", "generate_ns"))
+        if tokens:
+            return 1e9 * tokens / ns
+        time.sleep(0.1)
+    raise SystemExit("thrash: the module generated nothing")
+
+
+class Peer:
+    def __init__(self, python, model):
+        self.process = subprocess.Popen(
+            [python, os.path.join(REPO, "tests/bench/peer.py"), "llama.cpp", model],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.version = self.process.stdout.readline().strip().removeprefix("ready ")
+        if not self.version:
+            raise SystemExit("thrash: llama.cpp cannot be had (its message is above)")
+
+    def rate(self):
+        self.process.stdin.write(f"decode {PEER_TOKENS} {os.cpu_count()}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+
+def swapped_pages():
+    return int(counters("/proc/vmstat")["pswpin"])
+
+
+def guest(python, model):
+    subprocess.run(["modprobe", "virtio_blk"], check=True)
+    subprocess.run(["mkswap", "-q", "/dev/vda"], check=True)
+    subprocess.run(["swapon", "/dev/vda"], check=True)
+    # Both at the usual priority: kswapd, which has it, is busy.
+    subprocess.run(["insmod", os.environ["LLAMUX_KO"], "nice=0", "model=" + model], check=True)
+    peer = Peer(python, model)
+    rates = {name: {REST: [], THRASH: []} for name in (MODULE, PEER)}
+
+    def measure(when):
+        for _ in range(ROUNDS):
+            rates[MODULE][when].append(module_rate())
+            rates[PEER][when].append(peer.rate())
+
+    measure(REST)
+    hog = subprocess.Popen(["chrt", "-i", "0", "stress-ng", "-q", "--vm", "2", "--vm-bytes",
+                            HOG_MEMORY, "--vm-keep", "--vm-method", "rand-set"])
+    deadline = time.monotonic() + 120
+    while swapped_pages() < 1000:
+        if time.monotonic() > deadline:
+            raise SystemExit("thrash: the guest does not swap")
+        time.sleep(1)
+    begin, pages = time.monotonic(), swapped_pages()
+    measure(THRASH)
+    pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
+    hog.kill()
+    print(RESULT + json.dumps({
+        "tokens_per_s": rates, "swap_in_pages_per_s": pages_per_s,
+        "guest_memory_kib": int(counters("/proc/meminfo")["MemTotal"]), "peer": peer.version,
+        "isa": counters("/proc/llamux/status")["isa"]}))
+
+
+def plot(rates, path):
+    try:
+        import matplotlib
+    except ImportError:
+        print("bench: python3-matplotlib is missing: no plot")
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    figure, axis = pyplot.subplots(figsize=(5, 4))
+    for i, (name, by_when) in enumerate(rates.items()):
+        rest = statistics.median(by_when[REST])
+        shares = [[100 * rate / rest for rate in by_when[when]] for when in (REST, THRASH)]
+        axis.bar([i - 0.2, i + 0.2], [statistics.median(s) for s in shares], width=0.38,
+                 color=["C0", "C1"])
+        for x, share in zip((i - 0.2, i + 0.2), shares):
+            axis.plot([x] * len(share), share, "k.", markersize=4)
+    axis.set_xticks(range(len(rates)), list(rates))
+    axis.set_ylabel("tokens per second, % of the median at rest")
+    axis.set_title("blue: at rest, orange: while the guest swaps")
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def report(result, out):
+    for name, by_when in result["tokens_per_s"].items():
+        rest, thrash = (by_when[when] for when in (REST, THRASH))
+        print(f"  {name:24} at rest {statistics.median(rest):6.2f} ({min(rest):.2f}..{max(rest):.2f})"
+              f"   thrashing {statistics.median(thrash):6.2f} ({min(thrash):.2f}..{max(thrash):.2f})"
+              f"   {100 * statistics.median(thrash) / statistics.median(rest):.0f} %")
+    print(f"  swapped in {result['swap_in_pages_per_s']:.0f} pages a second;"
+          f" {result['peer']}, module's table {result['isa']}")
+    plot(result["tokens_per_s"], os.path.join(out, "thrash.png"))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--out")
+    parser.add_argument("--kernel", default="6.12")
+    parser.add_argument("--in-guest", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("model")
+    options = parser.parse_args()
+    if options.in_guest:
+        guest(options.python, options.model)
+        return
+    run = subprocess.run(
+        [os.path.join(REPO, "tests/vm/run-vm"), "--kernel", options.kernel, "--mem", GUEST_MEMORY,
+         "--disk", str(SWAP_MIB), "--timeout", "900", "--", "/usr/bin/python3",
+         os.path.abspath(__file__), "--in-guest", "--python", os.path.abspath(options.python),
+         os.path.abspath(options.model)], check=False, text=True, stdout=subprocess.PIPE)
+    found = [line for line in run.stdout.splitlines() if line.startswith(RESULT)]
+    if run.returncode or not found:
+        print(run.stdout)
+        sys.exit(f"bench: the guest ended with {run.returncode}: no figures under thrash")
+    result = json.loads(found[0].removeprefix(RESULT))
+    with open(os.path.join(options.out, "thrash.json"), "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    report(result, options.out)
+
+
+main()
