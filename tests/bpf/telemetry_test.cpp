@@ -158,6 +158,7 @@ TEST_F(Telemetry, RunTimeAgreesWithCpuStat) {
 }
 
 TEST_F(Telemetry, WhoTookTheCpuFromWhom) {
+    constexpr unsigned kWakeups = 53;
     Group hog_group("bpf_noisy"), sleeper_group("bpf_quiet");
     const llamux_system_record before = system();
     {
@@ -169,7 +170,7 @@ TEST_F(Telemetry, WhoTookTheCpuFromWhom) {
         EXPECT_EQ(run_in(sleeper_group,
                          [] {
                              use_cpu(kCpu);
-                             for (int i = 0; i < 53; i++) {
+                             for (unsigned i = 0; i < kWakeups; i++) {
                                  std::this_thread::sleep_for(2ms);
                              }
                          }),
@@ -177,12 +178,13 @@ TEST_F(Telemetry, WhoTookTheCpuFromWhom) {
     }
     const llamux_cgroup_record hog = of(hog_group);
     const llamux_cgroup_record sleeper = of(sleeper_group);
-    // It had to take the CPU from the hog each of the 53 times that it woke;
-    // kernel threads of the root group took it a few times more.
-    EXPECT_GE(sleeper.preempted_others, 53u);
+    EXPECT_GE(sleeper.runq_wait_count, kWakeups);
+    // It took the CPU from the hog each time that it woke, but for the few when
+    // a kernel thread of the root group had it just then, which went to sleep
+    // (nothing preempted) or was preempted in the hog's place.
+    EXPECT_GE(sleeper.preempted_others, kWakeups * 3 / 4);
     EXPECT_LE(sleeper.preempted_others, sleeper.runq_wait_count);
-    EXPECT_GE(hog.preempted_by_other, sleeper.preempted_others);
-    EXPECT_GE(sleeper.runq_wait_count, 53u);
+    EXPECT_GE(hog.preempted_by_other, kWakeups * 3 / 4);
     EXPECT_GT(sleeper.runq_wait_ns, 0u);
     EXPECT_EQ(hog.preempted_by_self, 0u);
     EXPECT_EQ(sleeper.preempted_by_self, 0u);
