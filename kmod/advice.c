@@ -117,7 +117,7 @@ static int rank(struct llx_session *session, struct ranking *ranking)
 
 	if (!loaded)
 		return 0;
-	err = llx_evaluate_call(session, loaded, run_ranking, ranking);
+	err = llx_evaluate_call(session, loaded, run_ranking, ranking, true);
 	ranking->advice->rank_ns = ktime_get_ns() - begin_ns;
 	llx_model_put(loaded);
 	return err;

@@ -88,7 +88,7 @@ out:
 
 int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 		      int (*run)(struct llx_context *context, void *arg),
-		      void *arg)
+		      void *arg, bool urgent)
 {
 	struct call call = {
 		.loaded = loaded,
@@ -99,6 +99,7 @@ int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 
 	lockdep_assert_held(&session->lock);
 	session->call_arg = &call;
+	session->call.urgent = urgent;
 	err = llx_queue_call(&session->call, session->params.timeout_ms);
 	session->call_arg = NULL;
 	return err;
@@ -151,7 +152,8 @@ int llx_evaluate_logits(struct llx_session *session, struct llx_loaded *loaded,
 		return err;
 	if (!evaluation->n_tokens)
 		return -EINVAL;
-	return llx_evaluate_call(session, loaded, run_logits, evaluation);
+	return llx_evaluate_call(session, loaded, run_logits, evaluation,
+				 false);
 }
 
 /* ---- phrases ---------------------------------------------------------------- */
@@ -219,7 +221,8 @@ int llx_evaluate_phrases(struct llx_session *session, struct llx_loaded *loaded,
 	if (!err && !scoring.n_tokens)
 		err = -EINVAL;
 	if (!err)
-		err = llx_evaluate_call(session, loaded, run_scoring, &scoring);
+		err = llx_evaluate_call(session, loaded, run_scoring, &scoring,
+					false);
 	kvfree(scoring.tokens);
 	return err;
 }

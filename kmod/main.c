@@ -40,6 +40,10 @@ static int nice = MAX_NICE;
 module_param(nice, int, 0444); /* set_user_nice() ignores what is no nice value */
 MODULE_PARM_DESC(nice, "nice value of the inference threads (default: 19)");
 
+static int urgent_nice;
+module_param(urgent_nice, int, 0444);
+MODULE_PARM_DESC(urgent_nice, "the same while an administrator waits for advice (default: 0)");
+
 static uint user_mib = 256;
 module_param(user_mib, uint, 0444);
 MODULE_PARM_DESC(user_mib, "MiB for the sessions of one user (default: 256)");
@@ -60,7 +64,8 @@ static int __init llamux_init(void)
 		return err;
 	llx_model_file_init(n_ctx);
 	llx_sessions_init((u64)user_mib << 20);
-	err = llx_worker_init(min(n_workers, LLX_MAX_WORKERS), nice);
+	err = llx_worker_init(min(n_workers, LLX_MAX_WORKERS), nice,
+			      urgent_nice);
 	if (err)
 		return err;
 	if (model)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Requests wait here for the request thread. Users take turns: one request of
- * each, so that nobody who sends many delays the others by more than one.
+ * each, so that nobody who sends many delays the others by more than one. Those
+ * of an administrator, who looks after the machine, go before all others.
  */
 #include "queue.h"
 #include "compat.h"
 #include "stats.h"
+#include "worker.h"
 
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
@@ -23,7 +25,9 @@ static DEFINE_MUTEX(users_lock); /* Protects users and the life of its members. 
  * Taken by timers, hence always with bottom halves off.
  */
 static DEFINE_SPINLOCK(queue_lock);
+static LIST_HEAD(urgent); /* waiting requests that go first */
 static LIST_HEAD(turns); /* users with waiting requests, the next one first */
+static u32 n_urgent; /* waiting, and the running one */
 static struct llx_request *running;
 static u32 n_waiting;
 static bool closed;
@@ -122,10 +126,28 @@ static void enqueue(struct llx_request *request)
 	request->status = 0;
 	request->submitted_ns = ktime_get_ns();
 	request->started_ns = 0;
+	WRITE_ONCE(n_waiting, n_waiting + 1);
+	if (request->urgent) {
+		list_add_tail(&request->link, &urgent);
+		if (!n_urgent++)
+			llx_worker_hurry(true);
+		return;
+	}
 	list_add_tail(&request->link, &user->waiting);
 	if (!user->n_waiting++)
 		list_add_tail(&user->turn, &turns);
-	WRITE_ONCE(n_waiting, n_waiting + 1);
+}
+
+static struct llx_request *first_waiting(void)
+{
+	struct llx_user *user;
+
+	lockdep_assert_held(&queue_lock);
+	if (!list_empty(&urgent))
+		return list_first_entry(&urgent, struct llx_request, link);
+	user = list_first_entry_or_null(&turns, struct llx_user, turn);
+	return user ? list_first_entry(&user->waiting, struct llx_request, link) :
+		      NULL;
 }
 
 static void dequeue(struct llx_request *request)
@@ -134,12 +156,14 @@ static void dequeue(struct llx_request *request)
 
 	lockdep_assert_held(&queue_lock);
 	list_del_init(&request->link);
+	WRITE_ONCE(n_waiting, n_waiting - 1);
+	wake_up_all(&llx_queue_room);
+	if (request->urgent)
+		return;
 	if (!--user->n_waiting)
 		list_del_init(&user->turn);
 	else
 		list_move_tail(&user->turn, &turns);
-	WRITE_ONCE(n_waiting, n_waiting - 1);
-	wake_up_all(&llx_queue_room);
 }
 
 /* The waiters are woken under the lock: their owner may free the request. */
@@ -147,6 +171,8 @@ static void finish(struct llx_request *request, int status)
 {
 	lockdep_assert_held(&queue_lock);
 	llx_stats_done(status);
+	if (request->urgent && !--n_urgent)
+		llx_worker_hurry(false);
 	request->status = status;
 	request->state = LLX_REQUEST_DONE;
 	wake_up_all(request->waiters);
@@ -233,7 +259,6 @@ int llx_queue_call(struct llx_request *request, u32 timeout_ms)
 struct llx_request *llx_queue_next(void)
 {
 	struct llx_request *request = NULL;
-	struct llx_user *user;
 
 	if (wait_event_interruptible(queue_filled,
 				     kthread_should_stop() ||
@@ -246,10 +271,8 @@ struct llx_request *llx_queue_next(void)
 		ended_waiting = false;
 		goto out;
 	}
-	user = list_first_entry_or_null(&turns, struct llx_user, turn);
-	if (user) {
-		request = list_first_entry(&user->waiting, struct llx_request,
-					   link);
+	request = first_waiting();
+	if (request) {
 		dequeue(request);
 		request->state = LLX_REQUEST_RUNNING;
 		request->started_ns = ktime_get_ns();
@@ -271,13 +294,10 @@ void llx_queue_finish(struct llx_request *request, int status)
 void llx_queue_close(void)
 {
 	struct llx_request *request;
-	struct llx_user *user;
 
 	spin_lock_bh(&queue_lock);
 	closed = true;
-	while ((user = list_first_entry_or_null(&turns, struct llx_user, turn))) {
-		request = list_first_entry(&user->waiting, struct llx_request,
-					   link);
+	while ((request = first_waiting())) {
 		dequeue(request);
 		finish(request, -ENODEV);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The queue between those who ask and the one thread that answers: bounded,
- * fair between users, with deadlines and cancellation.
+ * the administrator first, fair between users, with deadlines and cancellation.
  */
 #ifndef LLX_QUEUE_H
 #define LLX_QUEUE_H
@@ -60,7 +60,10 @@ enum llx_request_state {
  * @run: called in the request thread; may sleep; returns the status
  * @waiters: woken when the request is done; outlives the request
  * @user: borrowed
- * @link: in @user->waiting
+ * @urgent: the administrator's, who looks after the machine: it goes first, and
+ *	until it has ended the threads are in a hurry (llx_worker_hurry()).
+ *	Changed only before it is submitted.
+ * @link: in @user->waiting, or in the list of urgent ones
  * @timer: the deadline
  * @state: written under the queue's lock
  * @stop: why it should stop, a negative errno; 0: it should not
@@ -75,6 +78,7 @@ struct llx_request {
 	int (*run)(struct llx_request *request);
 	wait_queue_head_t *waiters;
 	struct llx_user *user;
+	bool urgent;
 	struct list_head link;
 	struct timer_list timer;
 	enum llx_request_state state;
@@ -85,7 +89,7 @@ struct llx_request {
 };
 
 /**
- * llx_request_init() - make an idle request
+ * llx_request_init() - make an idle request, not urgent
  * @request: to be filled
  * @user: who asks
  * @run: what to do
@@ -162,7 +166,7 @@ bool llx_queue_is_running(void);
 u32 llx_queue_length(void);
 
 /**
- * llx_queue_next() - the next request, its user's turn
+ * llx_queue_next() - the next request: an urgent one, or one of whose turn it is
  *
  * Only for the request thread. Sleeps until there is one.
  * Return: the request,

@@ -7,7 +7,6 @@
 #include "advice.h"
 #include "engine/model.h"
 #include "engine/prefix.h"
-#include "engine/prefix.h"
 #include "engine/prompt.h"
 #include "engine/sampler.h"
 #include "engine/utf8.h"
@@ -381,6 +380,8 @@ static int prepare_job(struct llx_session *session, const char *text,
 
 	session->job.params = session->params;
 	session->job.n_constant = 0;
+	/* A question about the machine: who may take snapshots administers it. */
+	session->prompt.urgent = session->params.format == LLAMUX_FORMAT_ASK;
 	if (go_on) {
 		room -= context->n_past;
 		if (session->pending >= 0 && room)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Inference threads: ordinary kernel threads, bound to no CPU, at nice 19
- * unless told otherwise, so that inference takes what is left over.
+ * unless told otherwise, so that inference takes what is left over. Only while
+ * an administrator's request waits or runs, at nice 0: who asks what is wrong
+ * with a machine that has no CPU left over needs an answer, too.
  *
  * The request thread (worker 0) runs requests; when the engine calls
  * parallel_for() the helpers join in. A range is taken inside the FPU section
@@ -53,6 +55,8 @@ static struct {
 } loop;
 
 static struct worker workers[LLX_MAX_WORKERS];
+static int usual_nice;
+static int hurry_nice;
 static struct llx_request *request; /* of the request thread, its own */
 static atomic64_t longest_ns;
 static atomic64_t caller_sections;
@@ -263,11 +267,21 @@ static struct task_struct *make_thread(struct worker *worker, int nice)
 	return task;
 }
 
-int llx_worker_init(u32 n_workers, int nice)
+void llx_worker_hurry(bool hurry)
+{
+	u32 i;
+
+	for (i = 0; i < worker_exec.n_workers; i++)
+		set_user_nice(workers[i].task, hurry ? hurry_nice : usual_nice);
+}
+
+int llx_worker_init(u32 n_workers, int nice, int urgent_nice)
 {
 	struct task_struct *task;
 	u32 i;
 
+	usual_nice = nice;
+	hurry_nice = min(nice, urgent_nice);
 	for (i = 0; i < n_workers; i++) {
 		workers[i].index = i;
 		task = make_thread(&workers[i], nice);

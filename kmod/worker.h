@@ -13,11 +13,19 @@
  * llx_worker_init() - start the inference threads
  * @n_workers: 1..LLX_MAX_WORKERS; one of them takes requests from the queue
  * @nice: their priority, -20..19
+ * @urgent_nice: likewise, in a hurry; never less urgent than @nice
  *
  * Context: process, may sleep.
  * Return: 0 or -ENOMEM.
  */
-int llx_worker_init(u32 n_workers, int nice);
+int llx_worker_init(u32 n_workers, int nice, int urgent_nice);
+
+/*
+ * Gives the threads their urgent priority, or the usual one back. The one who
+ * waits may be behind another's request, so it takes effect at once. Any
+ * context but hard interrupts; the queue calls it under its lock.
+ */
+void llx_worker_hurry(bool hurry);
 
 /* Stops and joins the threads; the queue must be closed. Process context. */
 void llx_worker_exit(void);

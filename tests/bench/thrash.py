@@ -78,7 +78,8 @@ def guest(python, model):
     subprocess.run(["modprobe", "virtio_blk"], check=True)
     subprocess.run(["mkswap", "-q", "/dev/vda"], check=True)
     subprocess.run(["swapon", "/dev/vda"], check=True)
-    # Both at the usual priority: kswapd, which has it, is busy.
+    # Both at nice 0, which the module gives an administrator's questions, too:
+    # kswapd, which has it, is busy.
     subprocess.run(["insmod", os.environ["LLAMUX_KO"], "nice=0", "model=" + model], check=True)
     peer = Peer(python, model)
     rates = {name: {REST: [], THRASH: []} for name in (MODULE, PEER)}

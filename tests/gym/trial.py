@@ -171,7 +171,7 @@ class Llamux:
 
     def __init__(self, with_model):
         model = [f"model={MODEL}"] if with_model else []
-        run("insmod", os.environ["LLAMUX_KO"], "nice=0", *model)
+        run("insmod", os.environ["LLAMUX_KO"], *model)
         self.state = WORK / "state"
         self.config = WORK / "agent.json"
         self.config.write_text(json.dumps(CONFIG))

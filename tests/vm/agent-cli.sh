@@ -41,14 +41,14 @@ expect 0 "nothing was changed yet" $agent history
 expect 2 "0 is not a change in force" $agent rollback 0
 
 # A module without a model: rules decide, and it says so.
-insmod "$LLAMUX_KO" nice=0 || exit 1
+insmod "$LLAMUX_KO" || exit 1
 expect 1 "none loaded: rules decide" $agent status
 expect 0 "Nothing is wrong" $agent advise
 expect 3 "needs root" setpriv --reuid=65534 --clear-groups $agent advise
 rmmod llamux
 
 # All of it, healthy.
-insmod "$LLAMUX_KO" nice=0 model="$model" || exit 1
+insmod "$LLAMUX_KO" model="$model" || exit 1
 expect 0 "llamux-pilot" $agent status
 expect 0 "Nothing is wrong" $agent ask "why is my system slow?"
 json 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"

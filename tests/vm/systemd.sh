@@ -25,7 +25,7 @@ install_agent() {
 }
 
 load_module() {
-	insmod "$LLAMUX_KO" nice=0 model="$model" || exit 1
+	insmod "$LLAMUX_KO" model="$model" || exit 1
 }
 
 # start_unit NAME PROPERTY... -- COMMAND...

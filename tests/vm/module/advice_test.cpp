@@ -3,6 +3,9 @@
 // Catches advice that is given without evidence, that the agent cannot match
 // with the snapshot it was made from, or that fails without a model. What the
 // detectors find is tests/unit's business.
+#include <sys/resource.h>
+
+#include <atomic>
 #include <memory>
 
 #include "llamux/telemetry.h"
@@ -179,6 +182,40 @@ TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
     ASSERT_EQ(device.prompt("Why is it slow?"), 0);
     EXPECT_FALSE(device.answer().empty());
     EXPECT_EQ(device.prompt(std::string(2000, 'a')), E2BIG);
+}
+
+// Users' long answers are under way and waiting, on threads that only take what
+// is left of the CPU: an administrator does not wait behind all of that.
+TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
+    test::TinyModel model = quick_model();
+    model.n_ctx = 4096;
+    const Module module("n_ctx=0 model=" + write_model("long", model));
+    const Device device;
+    Advice advice;
+    give_trouble(device, advice, LLAMUX_ADVISE_RULES_ONLY);
+
+    std::vector<Device> users(3);
+    for (const Device& user : users) {
+        user.set_greedy(1000);
+        ASSERT_EQ(user.prompt("hello"), 0);
+    }
+    char byte = 0;
+    ASSERT_EQ(read(users[0].fd(), &byte, 1), 1);
+    const pid_t thread = request_thread();
+    EXPECT_EQ(getpriority(PRIO_PROCESS, thread), 19);
+
+    std::atomic<int> error{-1};
+    std::thread administrator(
+        [&] { error = advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr); });
+    EXPECT_TRUE(eventually([&] { return getpriority(PRIO_PROCESS, thread) == 0; }));
+    EXPECT_EQ(error, -1) << "the user's answer is under way still, but at nice 0";
+    administrator.join();
+    EXPECT_EQ(error, 0);
+    EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
+    EXPECT_TRUE(eventually([&] { return getpriority(PRIO_PROCESS, thread) == 19; }));
+    EXPECT_EQ(users[2].poll(POLLIN, 0), 0) << "the last user's turn came before";
+    for (const Device& user : users)
+        ioctl(user.fd(), LLAMUX_IOC_CANCEL);
 }
 
 // A context too small for the prompt: an error, and the rules still answer.

@@ -97,6 +97,17 @@ inline std::uint64_t proc_number(const std::string& file, const std::string& key
     return std::strtoull(proc_values(file)[key].c_str(), nullptr, 10);
 }
 
+// The thread that runs requests; 0: there is none.
+inline pid_t request_thread() {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        std::string name;
+        std::getline(std::ifstream(entry.path() / "comm") >> std::ws, name);
+        if (name == "llamux/0")
+            return std::stoi(entry.path().filename());
+    }
+    return 0;
+}
+
 // The module is in the kernel while this lives.
 class Module {
   public:

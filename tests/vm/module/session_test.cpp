@@ -194,13 +194,7 @@ TEST(ModuleSession, KilledInMidAnswer) {
 
 TEST(ModuleSession, KillingTheInferenceThreadCancelsTheRequest) {
     const Module module("n_ctx=0 model=" + write_model("slow", slow_model()));
-    pid_t thread = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-        std::string name;
-        std::getline(std::ifstream(entry.path() / "comm") >> std::ws, name);
-        if (name == "llamux/0")
-            thread = std::stoi(entry.path().filename());
-    }
+    const pid_t thread = request_thread();
     ASSERT_GT(thread, 0);
     EXPECT_EQ(getpriority(PRIO_PROCESS, thread), 19);
     EXPECT_EQ(sched_getscheduler(thread), SCHED_OTHER);
