@@ -516,36 +516,10 @@ void llx_avx2_from_f16(const u16 *x, u32 n, llx_f32 *out)
 		tail_store(out + i, n - i, load_f16_tail(x + i, n - i));
 }
 
-/* What both tables have. */
-#define SHARED                                            \
-	.matmul[LLX_TYPE_F32] = llx_avx2_matmul_f32,      \
-	.matmul[LLX_TYPE_F16] = llx_avx2_matmul_f16,      \
-	.matmul[LLX_TYPE_BF16] = llx_avx2_matmul_bf16,    \
-	.matmul[LLX_TYPE_Q8_0] = llx_avx2_matmul_q8_0,    \
-	.matmul[LLX_TYPE_Q4_0] = llx_avx2_matmul_q4_0,    \
-	.matmul[LLX_TYPE_Q4_1] = llx_avx2_matmul_q4_1,    \
-	.matmul[LLX_TYPE_Q5_0] = llx_avx2_matmul_q5_0,    \
-	.matmul[LLX_TYPE_Q5_1] = llx_avx2_matmul_q5_1,    \
-	.matmul[LLX_TYPE_Q2_K] = llx_avx2_matmul_q2_k,    \
-	.matmul[LLX_TYPE_Q3_K] = llx_avx2_matmul_q3_k,    \
-	.quantize_row = llx_avx2_quantize_row,            \
-	.dequantize_row = llx_dequantize_row,             \
-	.sum_squares = llx_avx2_sum_squares,              \
-	.scale_rows = llx_avx2_scale_rows,                \
-	.dot_rows = llx_avx2_dot_rows,                    \
-	.axpy_rows = llx_avx2_axpy_rows,                  \
-	.add = llx_avx2_add,                              \
-	.scale = llx_avx2_scale,                          \
-	.swiglu = llx_avx2_swiglu,                        \
-	.exp_sum = llx_avx2_exp_sum,                      \
-	.largest = llx_avx2_largest,                      \
-	.to_f16 = llx_avx2_to_f16,                        \
-	.from_f16 = llx_avx2_from_f16
-
 const struct llx_kernels llx_kernels_avx2 = {
 	.name = "avx2",
 	.needs = LLX_CPU_AVX2,
-	SHARED,
+	LLX_AVX2_SHARED,
 	.matmul[LLX_TYPE_Q4_K] = llx_avx2_maddubs_q4_k,
 	.matmul[LLX_TYPE_Q5_K] = llx_avx2_maddubs_q5_k,
 	.matmul[LLX_TYPE_Q6_K] = llx_avx2_maddubs_q6_k,
@@ -554,7 +528,7 @@ const struct llx_kernels llx_kernels_avx2 = {
 const struct llx_kernels llx_kernels_avx2tcg = {
 	.name = "avx2tcg",
 	.needs = LLX_CPU_AVX2 | LLX_CPU_TCG,
-	SHARED,
+	LLX_AVX2_SHARED,
 	.matmul[LLX_TYPE_Q4_K] = llx_avx2_matmul_q4_k,
 	.matmul[LLX_TYPE_Q5_K] = llx_avx2_matmul_q5_k,
 	.matmul[LLX_TYPE_Q6_K] = llx_avx2_matmul_q6_k,

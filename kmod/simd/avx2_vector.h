@@ -8,12 +8,12 @@
 
 #include "kernels.h"
 #include "f32.h"
+#include "tile.h"
 
 #define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
 #include <immintrin.h>
 
-#define VECTOR 64u /* bytes of 4 columns of a tile: one half, then the other */
-#define HALVES 2u  /* rows 0..7 and 8..15 */
+#define HALVES 2u /* rows 0..7 and 8..15 */
 
 static __always_inline __m256i load(const void *p)
 {

@@ -15,19 +15,16 @@
  * Broadcasts from memory are free next to them.
  */
 #include "avx2.h"
-#include "../engine/quant.h"
 #include "tables.h"
 #include "f32.h"
+#include "tile.h"
 
 #define _MM_MALLOC_H_INCLUDED 1 /* there is no malloc */
 #include <immintrin.h>
 
 #define TOKENS 8u
-#define VECTOR 64u /* bytes of 4 columns of a tile */
-/* Of 0, 1024 and 3072 the best in bench_server's prefill, Zen 4 */
 /* Of 0, 1024 and 3072 the best in bench_server's prefill, Zen 4 */
 #define PREFETCH_BYTES 3072u
-#define HEAD (5 * VECTOR) /* scales before a super-block's values */
 
 static __always_inline __m512i load(const void *p)
 {
@@ -150,13 +147,6 @@ static __always_inline void tile_simple(const struct llx_matrix *w,
 	}
 }
 
-/* Bytes of 32 columns in a super-block, whose HEAD has the scales */
-static __always_inline u32 step_of(const u32 type)
-{
-	return (type == LLX_TYPE_Q6_K ? 6 : type == LLX_TYPE_Q5_K ? 5 : 4) *
-	       VECTOR;
-}
-
 /* Bits @from of each byte moved to bit 4, under @mask */
 static __always_inline __m512i bits_to_4(__m512i bits, const u32 from,
 					 const char mask)
@@ -268,18 +258,6 @@ static __always_inline void add_columns(const __m512i *w, const u32 type,
 	*s = add_scaled(*s, sum, act_scale(x));
 }
 
-/*
- * Brings later columns nearer while many tokens use these. One token leaves no
- * time for it: there the hardware does better alone (Zen 4: twice as fast).
- */
-static __always_inline void prefetch(const u8 *q, const u32 type)
-{
-	u32 line;
-
-	for (line = 0; line < step_of(type); line += 64)
-		_mm_prefetch(q + PREFETCH_BYTES + line, _MM_HINT_T0);
-}
-
 /* acc[t] += d * s[t] - dmin * m[t], or d * s[t], of 256 columns */
 static __always_inline void super_block(const u8 *block, const u32 type,
 					const struct llx_act_block *x,
@@ -302,8 +280,12 @@ static __always_inline void super_block(const u8 *block, const u32 type,
 #pragma GCC unroll 1
 	for (j = 0; j < 8; j++, q += step_of(type), x++) {
 		load_factors(block, type, j, &f);
+		/*
+		 * One token leaves no time for it: there the hardware does
+		 * better alone (Zen 4: twice as fast).
+		 */
 		if (n_tokens > 1)
-			prefetch(q, type);
+			prefetch(q + PREFETCH_BYTES, type);
 		unpack(q, type, w);
 #pragma GCC unroll 8
 		for (t = 0; t < n_tokens; t++)

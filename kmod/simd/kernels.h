@@ -69,7 +69,7 @@ typedef void (*llx_matmul_fn)(const struct llx_matrix *w, u32 tile_begin,
 
 /**
  * struct llx_kernels - everything an instruction set provides
- * @name: "generic", "avx2", "avx2tcg", "avx512vnni"
+ * @name: "generic", "avx2", "avxvnni", "avx2tcg", "avx512vnni"
  * @needs: LLX_CPU_* that must be present
  * @matmul: by type; NULL where the type cannot be run
  * @quantize_row: (n) f32 to n / 32 blocks; n is a multiple of 32

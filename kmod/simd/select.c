@@ -7,6 +7,7 @@
 const struct llx_kernels *const llx_kernels_all[] = {
 	&llx_kernels_avx512vnni,
 	&llx_kernels_avx2tcg,
+	&llx_kernels_avxvnni,
 	&llx_kernels_avx2,
 	&llx_kernels_generic,
 	NULL,

@@ -11,6 +11,7 @@
 extern const struct llx_kernels llx_kernels_generic;
 extern const struct llx_kernels llx_kernels_avx2;
 extern const struct llx_kernels llx_kernels_avx2tcg;
+extern const struct llx_kernels llx_kernels_avxvnni;
 extern const struct llx_kernels llx_kernels_avx512vnni;
 
 /* dequant.c: every table's dequantize_row */

@@ -15,6 +15,9 @@
 #include "support/cpu_features.hpp"
 #include "support/reference_dequant.hpp"
 
+// avxvnni's code with its instruction as AVX-512 encodes it: CMakeLists.txt.
+extern "C" const llx_kernels llx_kernels_avxvnni_evex;
+
 namespace llamux::test {
 namespace {
 
@@ -128,6 +131,9 @@ std::vector<const llx_kernels*> tables() {
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++)
         if (llx_kernels_select(testable_features(), (*k)->name) == *k)
             found.push_back(*k);
+    const uint32_t other_encoding = LLX_CPU_AVX512 | LLX_CPU_AVX512_VNNI;
+    if ((cpu_features() & other_encoding) == other_encoding)
+        found.push_back(&llx_kernels_avxvnni_evex);
     return found;
 }
 
@@ -252,6 +258,7 @@ TEST(Select, PicksTheBestThatTheCpuHas) {
     EXPECT_EQ(llx_kernels_select(~0U, nullptr), llx_kernels_all[0]);
     EXPECT_STREQ(llx_kernels_select(LLX_CPU_AVX2, nullptr)->name, "avx2");
     EXPECT_STREQ(llx_kernels_select(LLX_CPU_AVX2 | LLX_CPU_TCG, nullptr)->name, "avx2tcg");
+    EXPECT_STREQ(llx_kernels_select(LLX_CPU_AVX2 | LLX_CPU_AVX_VNNI, nullptr)->name, "avxvnni");
     EXPECT_EQ(llx_kernels_select(~0U, "no such table"), nullptr);
     for (const llx_kernels* const* k = llx_kernels_all; *k != nullptr; k++) {
         EXPECT_EQ(llx_kernels_select((*k)->needs, (*k)->name), *k);
