@@ -62,7 +62,7 @@ def start_engines(options):
 
 def measure(engines, rows, n_rounds):
     for engine in engines:  # warms caches and clocks
-        engine.ask("decode", 4, 2)
+        engine.ask("decode", 4, max(threads for _, _, threads in rows))
     for _ in range(n_rounds):
         for row in rows:
             for engine in engines:
@@ -150,4 +150,5 @@ def main():
     plot(engines, rows, bound, os.path.join(options.out, "compare.png"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@
 #
 #   tests/bench/run.sh [--quick]
 #
+# --quick: fewer rounds, and no User Mode Linux, which takes ten minutes to build.
 # LLAMUX_BENCH_MODEL: a file to compare on instead of one with TinyLlama's
 # geometry and random weights.
 set -eu
@@ -41,6 +42,9 @@ model_file() {
 	echo "$model"
 }
 
+guests="6.12 uml-plain"
+[ "${1:-}" != --quick ] || guests=6.12
+
 [ -f "$build/build.ninja" ] || cmake -S "$repo" --preset release
 cmake --build "$build" --target engine_bench bench_server make_tinyllama kmod
 mkdir -p "$out"
@@ -53,13 +57,28 @@ install_peers
 /usr/bin/python3 "$repo/tests/bench/compare.py" --server "$build/tests/bench/bench_server" \
 	--python "$out/venv/bin/python" --out "$out" "$@" "$model"
 
+if [ "$guests" != 6.12 ]; then
+	"$repo/tests/support/setup.sh" uml
+	cmake -S "$repo" --preset uml
+	cmake --build "$build" --target uml-plain
+	echo "in the kernel, at native speed:"
+	/usr/bin/python3 "$repo/tests/bench/uml.py" --server "$build/tests/bench/bench_server" \
+		--python "$out/venv/bin/python" --out "$out" "$model" ||
+		echo "bench: no figures of a User Mode Linux"
+fi
+
 smollm2=$build/downloads/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 if [ -f "$smollm2" ]; then
 	echo "while a guest thrashes:"
 	/usr/bin/python3 "$repo/tests/bench/thrash.py" --python "$out/venv/bin/python" \
 		--out "$out" "$smollm2" || echo "bench: no figures under thrash"
+	for kernel in $guests; do
+		echo "how late others wake up, Linux $kernel:"
+		/usr/bin/python3 "$repo/tests/bench/neighbour.py" --kernel "$kernel" --out "$out" \
+			"$smollm2" || echo "bench: no figures beside inference"
+	done
 else
-	echo "bench: SmolLM2 is missing (make setup fetches it): no figures under thrash"
+	echo "bench: SmolLM2 is missing (make setup fetches it): no figures under thrash or beside inference"
 fi
 
 "$build/tests/bench/engine_bench" --json "$out/engine.json" "$@"

@@ -18,41 +18,19 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from module import counters, decode_rate  # noqa: E402
+
 ROUNDS = 4
 SECONDS = 8
 PEER_TOKENS = 8
 GUEST_MEMORY = "1G"
 SWAP_MIB = 2048
 HOG_MEMORY = "650m"  # of each of two
-PROMPT = b"Count from one to two hundred, in words.\n"
 MODULE, PEER = "Llamux in the kernel", "llama.cpp, mapped file"
 RESULT = "thrash result: "
 REST, THRASH = "at rest", "thrashing"
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def counters(path):
-    with open(path, encoding="ascii") as file:
-        words = [line.split() for line in file]
-    return {w[0].rstrip(":"): w[1] for w in words if len(w) > 1}
-
-
-def module_rate():
-    """Tokens per second of an answer that is cut off after SECONDS."""
-    before = counters("/proc/llamux/stats")
-    device = os.open("/dev/llamux", os.O_RDWR)
-    os.write(device, PROMPT)
-    os.read(device, 1)  # the prompt is evaluated, generating has begun
-    time.sleep(SECONDS)
-    os.close(device)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        after = counters("/proc/llamux/stats")
-        tokens, ns = (int(after[k]) - int(before[k]) for k in ("generated_tokens", "generate_ns"))
-        if tokens:
-            return 1e9 * tokens / ns
-        time.sleep(0.1)
-    raise SystemExit("thrash: the module generated nothing")
 
 
 class Peer:
@@ -86,7 +64,7 @@ def guest(python, model):
 
     def measure(when):
         for _ in range(ROUNDS):
-            rates[MODULE][when].append(module_rate())
+            rates[MODULE][when].append(decode_rate(SECONDS))
             rates[PEER][when].append(peer.rate())
 
     measure(REST)

