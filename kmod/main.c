@@ -32,6 +32,10 @@ static uint n_ctx = 2048;
 module_param(n_ctx, uint, 0444);
 MODULE_PARM_DESC(n_ctx, "most tokens of one session (0: as the model says)");
 
+static char *kv_cache;
+module_param(kv_cache, charp, 0444);
+MODULE_PARM_DESC(kv_cache, "what keys and values of sessions are kept in: f16 (default) or q8_0, little more than half of it");
+
 static char *isa;
 module_param(isa, charp, 0444);
 MODULE_PARM_DESC(isa, "vector kernels: generic, avx2... (default: the best)");
@@ -62,7 +66,9 @@ static int __init llamux_init(void)
 		err = llx_selftest_run();
 	if (err)
 		return err;
-	llx_model_file_init(n_ctx);
+	err = llx_model_file_init(n_ctx, kv_cache);
+	if (err)
+		return err;
 	llx_sessions_init((u64)user_mib << 20);
 	err = llx_worker_init(min(n_workers, LLX_MAX_WORKERS), nice,
 			      urgent_nice);

@@ -24,6 +24,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <uapi/llamux.h>
 
 static DEFINE_MUTEX(load_lock); /* One load at a time. */
@@ -35,10 +36,22 @@ static DEFINE_MUTEX(sweep_lock); /* Serialises sweep(). */
 static bool old_in_use; /* a replaced model may still be held */
 static u32 n_loads; /* under load_lock */
 static u32 n_ctx_max;
+static enum llx_cache_type cache_type;
 
-void llx_model_file_init(u32 n_ctx)
+int llx_model_file_init(u32 n_ctx, const char *kv_cache)
 {
+	int type = 0;
+
+	if (kv_cache)
+		type = match_string(llx_cache_type_names, LLX_N_CACHE_TYPES,
+				    kv_cache);
+	if (type < 0) {
+		pr_err("kv_cache %s is not known: f16 and q8_0 are\n", kv_cache);
+		return -EINVAL;
+	}
+	cache_type = type;
 	n_ctx_max = n_ctx;
+	return 0;
 }
 
 /* What is being loaded. */
@@ -134,8 +147,15 @@ static int load_model(struct file *file, u32 chat_template,
 				formats[chat_template], err);
 	allow_write_access(file);
 	if (status)
-		llx_fail(err, status, 0, "reading failed with error %d",
-			 -status);
+		return llx_fail(err, status, 0, "reading failed with error %d",
+				-status);
+	status = llx_model_set_cache(*model, cache_type);
+	if (status) {
+		llx_fail(err, status, 0,
+			 "kv_cache=q8_0 needs heads of a multiple of 32 values, not of %u",
+			 (*model)->hparams.head_dim);
+		llx_model_free(*model);
+	}
 	return status;
 }
 

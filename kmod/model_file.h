@@ -28,10 +28,13 @@ struct llx_loaded {
 };
 
 /**
- * llx_model_file_init() - set the bounds
+ * llx_model_file_init() - set what models are loaded with
  * @n_ctx_max: most positions a context may have; 0: as the file says
+ * @kv_cache: what contexts keep keys and values in, by name; NULL: f16
+ *
+ * Return: 0; -EINVAL there is none of that name, which is logged.
  */
-void llx_model_file_init(u32 n_ctx_max);
+int llx_model_file_init(u32 n_ctx_max, const char *kv_cache);
 
 /**
  * llx_model_file_load() - read a GGUF file and make it the model in use

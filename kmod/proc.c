@@ -322,6 +322,8 @@ static void show_model(struct seq_file *m)
 		seq_printf(m, "parameters: %llu\n", info->n_params);
 		seq_printf(m, "layers: %u\n", info->n_layer);
 		seq_printf(m, "context_tokens: %u\n", info->n_ctx);
+		seq_printf(m, "kv_cache: %s\n",
+			   llx_cache_type_names[loaded->model->cache_type]);
 		seq_printf(m, "vocabulary_tokens: %u\n", info->n_vocab);
 		seq_printf(m, "generation: %u\n", info->generation);
 		seq_printf(m, "weight_bytes: %llu\n", info->weight_bytes);

@@ -40,6 +40,8 @@ struct batch {
 	llx_f32 *up;		 /* (T, n_ff) */
 	struct llx_act_block *q8; /* (T, widest matmul input / 32) */
 	llx_f32 *scores;	 /* (workers, heads, LLX_ATTENTION_BLOCK) */
+	/* (workers, 2, LLX_ATTENTION_BLOCK, head_dim); NULL: the cache is f16 */
+	u16 *rows;
 };
 
 static inline const struct llx_hparams *hparams(const struct batch *b)

@@ -1,9 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The memory of a context: its cache, its logits and the scratch of a batch. */
 #include "batch.h"
+#include "quant.h"
 
 #include "../math/ops.h"
 #include "../simd/kernels.h"
+
+const char *const llx_cache_type_names[LLX_N_CACHE_TYPES] = {
+	[LLX_CACHE_F16] = "f16",
+	[LLX_CACHE_Q8_0] = "q8_0",
+};
+
+int llx_model_set_cache(struct llx_model *model, enum llx_cache_type type)
+{
+	if (type == LLX_CACHE_Q8_0 && model->hparams.head_dim % LLX_QK)
+		return -EINVAL;
+	model->cache_type = type;
+	return 0;
+}
+
+size_t llx_cache_row_bytes(const struct llx_model *model)
+{
+	size_t n = model->hparams.head_dim;
+
+	return model->cache_type == LLX_CACHE_Q8_0 ?
+		       n / LLX_QK * sizeof(struct llx_block_q8_0) :
+		       n * sizeof(u16);
+}
 
 void llx_context_truncate(struct llx_context *ctx, u32 n_past)
 {
@@ -36,9 +59,10 @@ static void *carve(struct carver *c, size_t a, size_t b, size_t size)
  * included, 0 if they cannot be counted. With @base NULL @b gets no pointers
  * that may be used.
  */
-static size_t carve_batch(struct batch *b, const struct llx_hparams *h,
+static size_t carve_batch(struct batch *b, const struct llx_model *model,
 			  u32 n_ctx, u8 *base)
 {
+	const struct llx_hparams *h = &model->hparams;
 	struct carver c = { .base = base };
 	u32 n = min(n_ctx, LLX_MAX_BATCH);
 	u32 widest = max(h->n_embd, h->n_ff);
@@ -58,18 +82,23 @@ static size_t carve_batch(struct batch *b, const struct llx_hparams *h,
 	b->q8 = carve(&c, n, widest / LLX_ACT_BLOCK, sizeof(*b->q8));
 	b->scores = carve(&c, LLX_MAX_WORKERS * MAX_HEADS_PER_ITEM,
 			  LLX_ATTENTION_BLOCK, sizeof(*b->scores));
+	b->rows = NULL;
+	if (model->cache_type != LLX_CACHE_F16)
+		b->rows = carve(&c, LLX_MAX_WORKERS * 2 * LLX_ATTENTION_BLOCK,
+				h->head_dim, sizeof(*b->rows));
 	return c.overflow ? 0 : c.used;
 }
 
 /* Bytes of either cache; 0: too many to count. */
-static size_t cache_bytes(const struct llx_hparams *h, u32 n_ctx)
+static size_t cache_bytes(const struct llx_model *model, u32 n_ctx)
 {
+	const struct llx_hparams *h = &model->hparams;
 	size_t bytes;
 
-	if (check_mul_overflow((size_t)h->n_layer, (size_t)kv_width(h),
+	if (check_mul_overflow((size_t)h->n_layer, (size_t)h->n_head_kv,
 			       &bytes) ||
 	    check_mul_overflow(bytes, (size_t)n_ctx, &bytes) ||
-	    check_mul_overflow(bytes, sizeof(u16), &bytes))
+	    check_mul_overflow(bytes, llx_cache_row_bytes(model), &bytes))
 		return 0;
 	return bytes;
 }
@@ -83,9 +112,9 @@ static size_t logits_bytes(const struct llx_hparams *h)
 size_t llx_context_bytes(const struct llx_model *model, u32 n_ctx)
 {
 	const struct llx_hparams *h = &model->hparams;
-	size_t cache = cache_bytes(h, n_ctx);
+	size_t cache = cache_bytes(model, n_ctx);
 	struct batch counted;
-	size_t scratch = carve_batch(&counted, h, n_ctx, NULL);
+	size_t scratch = carve_batch(&counted, model, n_ctx, NULL);
 	size_t bytes;
 
 	if (!n_ctx || n_ctx > h->n_ctx || !cache || !scratch ||
@@ -111,16 +140,16 @@ int llx_context_init(struct llx_context *ctx, const struct llx_model *model,
 	ctx->model = model;
 	ctx->exec = exec;
 	ctx->n_ctx = n_ctx;
-	ctx->key_cache = llx_alloc(cache_bytes(h, n_ctx));
-	ctx->value_cache = llx_alloc(cache_bytes(h, n_ctx));
+	ctx->key_cache = llx_alloc(cache_bytes(model, n_ctx));
+	ctx->value_cache = llx_alloc(cache_bytes(model, n_ctx));
 	ctx->logits = llx_alloc(logits_bytes(h));
-	b = llx_alloc(carve_batch(&counted, h, n_ctx, NULL));
+	b = llx_alloc(carve_batch(&counted, model, n_ctx, NULL));
 	ctx->scratch = b;
 	if (!ctx->key_cache || !ctx->value_cache || !ctx->logits || !b) {
 		llx_context_destroy(ctx);
 		return -ENOMEM;
 	}
-	carve_batch(b, h, n_ctx, (u8 *)b);
+	carve_batch(b, model, n_ctx, (u8 *)b);
 	b->ctx = ctx;
 	b->model = model;
 	b->k = model->kernels;

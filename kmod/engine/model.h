@@ -81,6 +81,16 @@ enum llx_prompt_format {
 	LLX_PROMPT_BY_FILE, /* for llx_model_load(): what the file says */
 };
 
+/* What contexts keep keys and values in. */
+enum llx_cache_type {
+	LLX_CACHE_F16,
+	LLX_CACHE_Q8_0, /* 34 bytes for 32 values: little more than half */
+	LLX_N_CACHE_TYPES,
+};
+
+/* "f16", "q8_0" */
+extern const char *const llx_cache_type_names[LLX_N_CACHE_TYPES];
+
 struct llx_prefixes; /* engine/prefix.h */
 
 /* "plain", "chatml"... */
@@ -103,6 +113,7 @@ struct llx_model {
 	u64 file_bytes;
 	u64 weight_bytes; /* allocated for tiles, norms and tables */
 	struct llx_arena arena; /* holds tiles, norms and tables */
+	enum llx_cache_type cache_type;
 	struct llx_prefixes *prefixes; /* of its contexts; NULL: none kept */
 };
 
@@ -127,6 +138,13 @@ int llx_model_load(struct llx_model **model, const struct llx_reader *reader,
 		   const struct llx_kernels *kernels, struct llx_exec *exec,
 		   u32 n_ctx_max, enum llx_prompt_format format,
 		   struct llx_error *err);
+
+/*
+ * What its contexts shall keep keys and values in, f16 unless this is called,
+ * before the first of them. Return: 0; -EINVAL heads are no multiple of LLX_QK
+ * values.
+ */
+int llx_model_set_cache(struct llx_model *model, enum llx_cache_type type);
 
 void llx_model_free(struct llx_model *model);
 

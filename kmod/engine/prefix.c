@@ -27,15 +27,14 @@ static size_t n_runs(const struct llx_context *ctx)
 }
 
 /* Copies @n positions of each run; runs lie @to_n and @from_n positions apart. */
-static void copy_runs(const struct llx_context *ctx, u16 *to, u32 to_n,
-		      const u16 *from, u32 from_n, u32 n)
+static void copy_runs(const struct llx_context *ctx, u8 *to, u32 to_n,
+		      const u8 *from, u32 from_n, u32 n)
 {
-	u32 head_dim = ctx->model->hparams.head_dim;
+	size_t row = llx_cache_row_bytes(ctx->model);
 	size_t i;
 
 	for (i = 0; i < n_runs(ctx); i++)
-		memcpy(to + i * to_n * head_dim, from + i * from_n * head_dim,
-		       (size_t)n * head_dim * sizeof(*to));
+		memcpy(to + i * to_n * row, from + i * from_n * row, n * row);
 }
 
 /* The longest that @tokens begin with and go on after, or NULL. */
@@ -63,8 +62,7 @@ static void save(struct llx_prefixes *prefixes, const struct llx_context *ctx,
 	struct llx_prefix *p = &prefixes->slots[prefixes->next];
 	u32 n = ctx->n_past;
 	/* No overflow: less than the context's own cache. */
-	size_t bytes = n_runs(ctx) * n * ctx->model->hparams.head_dim *
-		       sizeof(*p->keys);
+	size_t bytes = n_runs(ctx) * n * llx_cache_row_bytes(ctx->model);
 
 	clear(p);
 	p->tokens = llx_alloc(n * sizeof(*tokens));

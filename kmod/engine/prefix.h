@@ -18,13 +18,13 @@
 /**
  * struct llx_prefix - one beginning
  * @tokens: (@n_tokens)
- * @keys: (n_layer * n_head_kv, @n_tokens, head_dim) f16, as in a context
+ * @keys: (n_layer * n_head_kv, @n_tokens, head_dim), rows as in a context
  * @values: likewise
  */
 struct llx_prefix {
 	s32 *tokens;
-	u16 *keys;
-	u16 *values;
+	u8 *keys;
+	u8 *values;
 	u32 n_tokens; /* 0: none; the pointers are NULL then */
 };
 

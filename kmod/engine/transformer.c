@@ -213,13 +213,22 @@ static void add_and_norm_range(void *arg, u32 begin, u32 end, u32 worker)
 	norm_range(arg, begin, end, worker);
 }
 
-/* Where row @pos of a KV head lies in either cache: (head_dim) */
+/* Where row @pos of a KV head lies in either cache, in bytes */
 static size_t cache_offset(const struct batch *b, u32 kv_head, u32 pos)
 {
-	const struct llx_hparams *h = hparams(b);
-	size_t row = (size_t)b->layer_index * h->n_head_kv + kv_head;
+	size_t run = (size_t)b->layer_index * hparams(b)->n_head_kv + kv_head;
 
-	return (row * b->ctx->n_ctx + pos) * h->head_dim;
+	return (run * b->ctx->n_ctx + pos) * llx_cache_row_bytes(b->model);
+}
+
+static void store(const struct batch *b, const llx_f32 *x, void *row)
+{
+	u32 n = hparams(b)->head_dim;
+
+	if (b->model->cache_type == LLX_CACHE_Q8_0)
+		llx_op_to_q8_0(b->k, x, n, row);
+	else
+		b->k->to_f16(x, n, row);
 }
 
 static void rope_and_store_range(void *arg, u32 begin, u32 end, u32 worker)
@@ -242,10 +251,8 @@ static void rope_and_store_range(void *arg, u32 begin, u32 end, u32 worker)
 			size_t to = cache_offset(b, head, b->pos + t);
 			u32 from = head * h->head_dim;
 
-			b->k->to_f16(key + from, h->head_dim,
-				     b->ctx->key_cache + to);
-			b->k->to_f16(value + from, h->head_dim,
-				     b->ctx->value_cache + to);
+			store(b, key + from, b->ctx->key_cache + to);
+			store(b, value + from, b->ctx->value_cache + to);
 		}
 	}
 }
@@ -282,12 +289,14 @@ static void attention_item(struct batch *b, u32 item, u32 worker)
 		.n_group = min(b->heads_per_item, n_group - first),
 		.head_dim = h->head_dim,
 		.n_kv = b->positions[t] + 1,
-		.kv_stride = h->head_dim,
 		.path = path,
 	};
 
 	if (b->nodes)
 		a.n_path = path_to(b, t, path);
+	if (b->rows)
+		a.rows = b->rows + (size_t)worker * 2 * LLX_ATTENTION_BLOCK *
+					   h->head_dim;
 
 	llx_op_attention(&a, b->q + heads, b->ctx->key_cache + cache,
 			 b->ctx->value_cache + cache,
@@ -353,7 +362,7 @@ static void forward_layer(struct batch *b)
 					 { &l->attn_k, b->key },
 					 { &l->attn_v, b->value } }, 3);
 
-	/* turn q and key by their position; key, value -> cache, as f16 */
+	/* turn q and key by their position; key, value -> cache */
 	run_tokens(b, q_width(h) + 2 * kv_width(h), rope_and_store_range);
 
 	/* attn: (T, n_head * head_dim), over positions 0..pos + t */

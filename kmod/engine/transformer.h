@@ -33,8 +33,8 @@ struct llx_context {
 	struct llx_exec *exec;
 	u32 n_ctx;
 	u32 n_past;
-	u16 *key_cache;	  /* (n_layer, n_head_kv, n_ctx, head_dim) f16 */
-	u16 *value_cache; /* likewise */
+	u8 *key_cache;	 /* (n_layer, n_head_kv, n_ctx, head_dim), in rows */
+	u8 *value_cache; /* likewise */
 	llx_f32 *logits;
 	void *scratch;	  /* transformer.c's own */
 };
@@ -90,6 +90,9 @@ int llx_context_eval_tree(struct llx_context *ctx, const struct llx_node *nodes,
  * LLX_LOGIT_ROWS, in that many rows of @ctx->logits. May sleep. Return: 0; -EINTR.
  */
 int llx_context_tree_logits(struct llx_context *ctx, u32 first, u32 n);
+
+/* Bytes of a row of either cache: (head_dim), of one position and KV head. */
+size_t llx_cache_row_bytes(const struct llx_model *model);
 
 /* Bytes llx_context_init() would allocate; 0 if it cannot be. */
 size_t llx_context_bytes(const struct llx_model *model, u32 n_ctx);

@@ -70,6 +70,19 @@ void llx_op_rope_table(llx_f32 *table, u32 begin, u32 end, u32 n_rot,
 	}
 }
 
+void llx_op_to_q8_0(const struct llx_kernels *k, const llx_f32 *x, u32 n,
+		    struct llx_block_q8_0 *out)
+{
+	struct llx_act_block block;
+	u32 i;
+
+	for (i = 0; i < n; i += LLX_QK, out++) {
+		k->quantize_row(x + i, LLX_QK, &block);
+		k->to_f16(&block.d, 1, &out->d);
+		memcpy(out->qs, block.q, sizeof(out->qs));
+	}
+}
+
 /* exp(x) by the table, for one value */
 static float exp_one(const struct llx_kernels *k, float x)
 {
@@ -110,7 +123,7 @@ static void attend_block(const struct llx_attention *a, const llx_f32 *q,
 
 	for (j = 0; j < n; j += m) {
 		m = rows_together(a, begin + j, n - j, &row);
-		k->dot_rows(q, key + row * a->kv_stride, a->kv_stride, m,
+		k->dot_rows(q, key + (size_t)row * a->head_dim, a->head_dim, m,
 			    a->head_dim, scores + j);
 	}
 	k->scale(mathf_put(scale), n, scores);
@@ -122,21 +135,46 @@ static void attend_block(const struct llx_attention *a, const llx_f32 *q,
 	k->scale(mathf_put(shrink), a->head_dim, out);
 	for (j = 0; j < n; j += m) {
 		m = rows_together(a, begin + j, n - j, &row);
-		k->axpy_rows(scores + j, value + row * a->kv_stride,
-			     a->kv_stride, m, a->head_dim, out);
+		k->axpy_rows(scores + j, value + (size_t)row * a->head_dim,
+			     a->head_dim, m, a->head_dim, out);
+	}
+}
+
+/* @n positions from @begin on, as f16 and one after another */
+static void unpack_rows(const struct llx_attention *a,
+			const struct llx_block_q8_0 *blocks, u32 begin, u32 n,
+			u16 *out)
+{
+	u32 n_blocks = a->head_dim / LLX_QK; /* of a row */
+	u32 row;
+	u32 j;
+	u32 m;
+
+	for (j = 0; j < n; j += m) {
+		m = rows_together(a, begin + j, n - j, &row);
+		a->k->q8_0_to_f16(blocks + (size_t)row * n_blocks, m * n_blocks,
+				  out + (size_t)j * a->head_dim);
 	}
 }
 
 static void attend_heads(const struct llx_attention *a, u32 n_heads,
-			 const llx_f32 *q, const u16 *key, const u16 *value,
+			 const llx_f32 *q, const void *key, const void *value,
 			 llx_f32 *scores, llx_f32 *out)
 {
+	struct llx_attention unpacked = { .k = a->k, .head_dim = a->head_dim };
+	const struct llx_attention *rows = a;
+	u16 *value_rows = NULL;
 	float max[HEADS_AT_ONCE];
 	float sum[HEADS_AT_ONCE];
 	u32 begin;
+	u32 first; /* of the block, in rows */
 	u32 n;
 	u32 h;
 
+	if (a->rows) {
+		rows = &unpacked;
+		value_rows = a->rows + LLX_ATTENTION_BLOCK * a->head_dim;
+	}
 	memset(out, 0, sizeof(*out) * n_heads * a->head_dim);
 	for (h = 0; h < n_heads; h++) {
 		/* finite, so that the first shrink is exp(-large) = 0 */
@@ -145,9 +183,17 @@ static void attend_heads(const struct llx_attention *a, u32 n_heads,
 	}
 	for (begin = 0; begin < a->n_kv; begin += LLX_ATTENTION_BLOCK) {
 		n = min(a->n_kv - begin, LLX_ATTENTION_BLOCK);
+		first = begin;
+		if (a->rows) {
+			unpack_rows(a, key, begin, n, a->rows);
+			unpack_rows(a, value, begin, n, value_rows);
+			unpacked.n_kv = n;
+			first = 0;
+		}
 		for (h = 0; h < n_heads; h++)
-			attend_block(a, q + h * a->head_dim, key, value, begin,
-				     n,
+			attend_block(rows, q + h * a->head_dim,
+				     a->rows ?: key, value_rows ?: value,
+				     first, n,
 				     scores + h * LLX_ATTENTION_BLOCK, &max[h],
 				     &sum[h], out + h * a->head_dim);
 	}
@@ -157,7 +203,7 @@ static void attend_heads(const struct llx_attention *a, u32 n_heads,
 }
 
 void llx_op_attention(const struct llx_attention *a, const llx_f32 *q,
-		      const u16 *key, const u16 *value, llx_f32 *scores,
+		      const void *key, const void *value, llx_f32 *scores,
 		      llx_f32 *out)
 {
 	u32 h;

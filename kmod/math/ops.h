@@ -34,11 +34,16 @@ void llx_op_rope_table(llx_f32 *table, u32 begin, u32 end, u32 n_rot,
 		       llx_f32 freq_base, llx_f32 freq_scale,
 		       const llx_f32 *freq_factors);
 
+/* Keeps (n) f32 in n / LLX_QK blocks of q8_0. */
+void llx_op_to_q8_0(const struct llx_kernels *k, const llx_f32 *x, u32 n,
+		    struct llx_block_q8_0 *out);
+
 /*
  * Attention of the query heads that share one KV head, for one token.
  * @q: (n_group, head_dim) f32, already rotated
- * @key, @value: (n_kv, head_dim) f16, rows @kv_stride values apart; position i is
+ * @key, @value: (n_kv, head_dim) f16, or q8_0 if @rows is not NULL; position i is
  *	row i, but the last @n_path positions are rows @path[0..n_path - 1]
+ * @rows: scratch, (2, LLX_ATTENTION_BLOCK, head_dim) f16
  * @scores: scratch, (n_group, LLX_ATTENTION_BLOCK) f32
  * @out: (n_group, head_dim) f32
  * softmax(q k / sqrt(head_dim)) v, over blocks of LLX_ATTENTION_BLOCK
@@ -50,12 +55,12 @@ struct llx_attention {
 	u32 n_group;
 	u32 head_dim;
 	u32 n_kv;
-	size_t kv_stride;
 	const u32 *path;
 	u32 n_path;
+	u16 *rows;
 };
 void llx_op_attention(const struct llx_attention *a, const llx_f32 *q,
-		      const u16 *key, const u16 *value, llx_f32 *scores,
+		      const void *key, const void *value, llx_f32 *scores,
 		      llx_f32 *out);
 
 /* Index of the largest value; the first of equals; NaN is never chosen. */

@@ -516,6 +516,30 @@ void llx_avx2_from_f16(const u16 *x, u32 n, llx_f32 *out)
 		tail_store(out + i, n - i, load_f16_tail(x + i, n - i));
 }
 
+static __always_inline struct lanes load_s8(const s8 *x)
+{
+	const __m128i *p = (const __m128i *)x;
+	__m256i low = _mm256_cvtepi8_epi32(_mm_loadl_epi64(p));
+	__m256i high = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + 8)));
+
+	return (struct lanes){ _mm256_cvtepi32_ps(low),
+			       _mm256_cvtepi32_ps(high) };
+}
+
+void llx_avx2_q8_0_to_f16(const struct llx_block_q8_0 *blocks, u32 n_blocks,
+			  u16 *out)
+{
+	struct lanes d;
+	u32 b;
+
+	for (b = 0; b < n_blocks; b++, blocks++, out += LLX_QK) {
+		d = all(f32_from_f16(blocks->d));
+		store_f16(out, times(d, load_s8(blocks->qs)));
+		store_f16(out + LLX_LANES,
+			  times(d, load_s8(blocks->qs + LLX_LANES)));
+	}
+}
+
 const struct llx_kernels llx_kernels_avx2 = {
 	.name = "avx2",
 	.needs = LLX_CPU_AVX2,

@@ -50,6 +50,8 @@ llx_f32 llx_avx2_exp_sum(llx_f32 *x, u32 n, llx_f32 shift);
 llx_f32 llx_avx2_largest(const llx_f32 *x, u32 n);
 void llx_avx2_to_f16(const llx_f32 *x, u32 n, u16 *out);
 void llx_avx2_from_f16(const u16 *x, u32 n, llx_f32 *out);
+void llx_avx2_q8_0_to_f16(const struct llx_block_q8_0 *blocks, u32 n_blocks,
+			  u16 *out);
 
 /* What all tables of 256 bits have. */
 #define LLX_AVX2_SHARED                                   \
@@ -75,6 +77,7 @@ void llx_avx2_from_f16(const u16 *x, u32 n, llx_f32 *out);
 	.exp_sum = llx_avx2_exp_sum,                      \
 	.largest = llx_avx2_largest,                      \
 	.to_f16 = llx_avx2_to_f16,                        \
-	.from_f16 = llx_avx2_from_f16
+	.from_f16 = llx_avx2_from_f16,                    \
+	.q8_0_to_f16 = llx_avx2_q8_0_to_f16
 
 #endif

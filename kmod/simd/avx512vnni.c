@@ -445,4 +445,5 @@ const struct llx_kernels llx_kernels_avx512vnni = {
 	.largest = llx_avx2_largest,
 	.to_f16 = llx_avx2_to_f16,
 	.from_f16 = llx_avx2_from_f16,
+	.q8_0_to_f16 = llx_avx2_q8_0_to_f16,
 };

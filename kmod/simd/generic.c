@@ -7,7 +7,6 @@
  * add the upper half to the lower one until one is left.
  */
 #include "tables.h"
-#include "../engine/quant.h"
 #include "f32.h"
 
 static float reduce_sum(float *p)
@@ -357,6 +356,20 @@ static void from_f16(const u16 *x, u32 n, llx_f32 *out)
 		out[i] = f32_put(f32_from_f16(x[i]));
 }
 
+static void q8_0_to_f16(const struct llx_block_q8_0 *blocks, u32 n_blocks,
+			u16 *out)
+{
+	float d;
+	u32 b;
+	u32 i;
+
+	for (b = 0; b < n_blocks; b++, blocks++) {
+		d = f32_from_f16(blocks->d);
+		for (i = 0; i < LLX_QK; i++)
+			*out++ = f32_to_f16(d * (float)blocks->qs[i]);
+	}
+}
+
 const struct llx_kernels llx_kernels_generic = {
 	.name = "generic",
 	.needs = 0,
@@ -388,4 +401,5 @@ const struct llx_kernels llx_kernels_generic = {
 	.largest = largest,
 	.to_f16 = to_f16,
 	.from_f16 = from_f16,
+	.q8_0_to_f16 = q8_0_to_f16,
 };

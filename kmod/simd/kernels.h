@@ -17,6 +17,7 @@
 #define LLX_SIMD_KERNELS_H
 
 #include "../engine/port.h"
+#include "../engine/quant.h"
 #include "../engine/tensor.h"
 
 #define LLX_ACT_BLOCK 32u
@@ -87,6 +88,7 @@ typedef void (*llx_matmul_fn)(const struct llx_matrix *w, u32 tile_begin,
  *	all are NaN
  * @to_f16: f32 to f16, round to nearest even, overflow to infinity
  * @from_f16: f16 to f32, exact
+ * @q8_0_to_f16: 32 values of each block, rounded as in @to_f16
  *
  * Scalars travel as llx_f32 so that callers need no float registers.
  */
@@ -112,6 +114,8 @@ struct llx_kernels {
 	llx_f32 (*largest)(const llx_f32 *x, u32 n);
 	void (*to_f16)(const llx_f32 *x, u32 n, u16 *out);
 	void (*from_f16)(const u16 *x, u32 n, llx_f32 *out);
+	void (*q8_0_to_f16)(const struct llx_block_q8_0 *blocks, u32 n_blocks,
+			    u16 *out);
 };
 
 /*

@@ -6,7 +6,6 @@
 #ifndef LLX_SIMD_TILE_H
 #define LLX_SIMD_TILE_H
 
-#include "../engine/quant.h"
 #include "kernels.h"
 
 #define VECTOR 64u /* bytes of 4 columns, rows 0..7 first */

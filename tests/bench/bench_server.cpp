@@ -13,7 +13,7 @@
 //   bytes               that a decoded token reads
 //   macs                multiply-adds of a token in the layers
 //
-// bench_server [--isa NAME] MODEL.gguf
+// bench_server [--isa NAME] [--q8_0-cache] MODEL.gguf
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -129,7 +129,7 @@ class Server {
     std::map<unsigned, std::unique_ptr<Worker>> workers_;
 };
 
-int serve(const char* path, const char* isa) {
+int serve(const char* path, const char* isa, bool q8_0_cache) {
     const llx_kernels* kernels = llx_kernels_select(testable_features(), isa);
     if (isa == nullptr)
         kernels = llx_kernels_select(cpu_features(), nullptr);
@@ -141,6 +141,10 @@ int serve(const char* path, const char* isa) {
     const LoadedModel model = load_model_file(path, kernels, kContext, error);
     if (!model) {
         std::fprintf(stderr, "bench_server: %s: %s\n", path, error.c_str());
+        return 1;
+    }
+    if (q8_0_cache && llx_model_set_cache(model.get(), LLX_CACHE_Q8_0) != 0) {
+        std::fprintf(stderr, "bench_server: %s: heads that q8_0 cannot keep\n", path);
         return 1;
     }
     std::printf("ready %s\n", kernels->name);
@@ -163,11 +167,19 @@ int serve(const char* path, const char* isa) {
 
 int main(int argc, char** argv) {
     const char* isa = nullptr;
-    if (argc == 4 && std::strcmp(argv[1], "--isa") == 0)
-        isa = argv[2];
-    else if (argc != 2) {
-        std::fprintf(stderr, "usage: bench_server [--isa NAME] MODEL.gguf\n");
+    bool q8_0_cache = false;
+    int i = 1;
+    for (; i + 1 < argc; i++) {
+        if (std::strcmp(argv[i], "--isa") == 0 && i + 2 < argc)
+            isa = argv[++i];
+        else if (std::strcmp(argv[i], "--q8_0-cache") == 0)
+            q8_0_cache = true;
+        else
+            break;
+    }
+    if (i + 1 != argc) {
+        std::fprintf(stderr, "usage: bench_server [--isa NAME] [--q8_0-cache] MODEL.gguf\n");
         return 2;
     }
-    return llamux::test::serve(argv[argc - 1], isa);
+    return llamux::test::serve(argv[i], isa, q8_0_cache);
 }

@@ -90,10 +90,21 @@ TEST_P(Identity, TheSameTokensGiveTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Identity, testing::ValuesIn(golden_shapes()), shape_name);
 
-class Limits : public testing::Test {
+ModelShape q8_0_cache_shape() {
+    ModelShape shape;
+    shape.name = "Q8_0Cache";
+    shape.types = {LLX_TYPE_Q4_K};
+    shape.q8_0_cache = true;
+    return shape;
+}
+INSTANTIATE_TEST_SUITE_P(Cache, Identity, testing::Values(q8_0_cache_shape()), shape_name);
+
+// With either kind of cache.
+class Limits : public testing::TestWithParam<bool> {
   protected:
     static ModelShape shape() {
         ModelShape s;
+        s.q8_0_cache = GetParam();
         s.types = {LLX_TYPE_Q8_0};
         s.n_ctx = 72;
         return s;
@@ -103,7 +114,7 @@ class Limits : public testing::Test {
     std::vector<std::int32_t> tokens_ = random_tokens(72, shape().n_vocab, 11);
 };
 
-TEST_F(Limits, CancelledAtEveryLoopThenContinued) {
+TEST_P(Limits, CancelledAtEveryLoopThenContinued) {
     const std::span<const std::int32_t> prompt = std::span(tokens_).first(5);
     const std::span<const std::int32_t> rest = std::span(tokens_).subspan(5);
     ScriptedExec plain(1);
@@ -130,7 +141,7 @@ TEST_F(Limits, CancelledAtEveryLoopThenContinued) {
 }
 
 // Each node of a tree against the path to it, one token at a time.
-TEST_F(Limits, ATreeGivesTheBitsOfItsPaths) {
+TEST_P(Limits, ATreeGivesTheBitsOfItsPaths) {
     const std::vector<llx_node> nodes = {{5, LLX_ROOT}, {6, 0}, {7, 1}, {8, 1},
                                          {9, LLX_ROOT}, {5, 4}, {6, 5}, {5, LLX_ROOT},
                                          {3, 2},        {4, 8}};
@@ -157,7 +168,7 @@ TEST_F(Limits, ATreeGivesTheBitsOfItsPaths) {
     }
 }
 
-TEST_F(Limits, TreesThatAreNoneAreRefused) {
+TEST_P(Limits, TreesThatAreNoneAreRefused) {
     EngineContext context(model_.get(), &llx_exec_inline);
     const auto prompt = std::span(tokens_).first(70);
     ASSERT_EQ(context.eval(prompt), 0);
@@ -172,7 +183,7 @@ TEST_F(Limits, TreesThatAreNoneAreRefused) {
     EXPECT_EQ(eval({{1, LLX_ROOT}, {1, 0}}), 0);
 }
 
-TEST_F(Limits, NothingRunsAfterACancellation) {
+TEST_P(Limits, NothingRunsAfterACancellation) {
     ScriptedExec exec(1);
     EngineContext context(model_.get(), exec.get());
     exec.cancel_at = 3;
@@ -180,7 +191,7 @@ TEST_F(Limits, NothingRunsAfterACancellation) {
     EXPECT_EQ(exec.n_loops, 4U);
 }
 
-TEST_F(Limits, AFullContextRefusesAndKeepsItsState) {
+TEST_P(Limits, AFullContextRefusesAndKeepsItsState) {
     EngineContext context(model_.get(), &llx_exec_inline);
     ASSERT_EQ(context.eval(std::span(tokens_).first(71)), 0);
     const Bits before = context.logit_bits();
@@ -195,7 +206,7 @@ TEST_F(Limits, AFullContextRefusesAndKeepsItsState) {
     EXPECT_EQ(context.logit_bits(), fresh.logit_bits());
 }
 
-TEST_F(Limits, TokensOutOfRangeAreRefusedBeforeAnythingRuns) {
+TEST_P(Limits, TokensOutOfRangeAreRefusedBeforeAnythingRuns) {
     ScriptedExec exec(1);
     EngineContext context(model_.get(), exec.get());
     for (const std::int32_t bad : {-1, static_cast<std::int32_t>(shape().n_vocab)}) {
@@ -208,14 +219,30 @@ TEST_F(Limits, TokensOutOfRangeAreRefusedBeforeAnythingRuns) {
     EXPECT_EQ(context->n_past, 0U);
 }
 
-TEST_F(Limits, ContextsBeyondTheModelsAreRefused) {
+TEST_P(Limits, ContextsBeyondTheModelsAreRefused) {
     llx_context context;
     EXPECT_EQ(llx_context_init(&context, model_.get(), &llx_exec_inline, 0), -EINVAL);
     EXPECT_EQ(llx_context_init(&context, model_.get(), &llx_exec_inline, 73), -EINVAL);
     EXPECT_EQ(llx_context_bytes(model_.get(), 73), 0U);
-    // Keys and values of one position: 2 layers, 2 heads of 64, f16.
+    // Keys and values of one position: 2 layers, 2 heads of 64.
+    const size_t row_bytes = GetParam() ? 64 / 32 * 34 : 64 * 2;
     EXPECT_EQ(llx_context_bytes(model_.get(), 72) - llx_context_bytes(model_.get(), 71),
-              2U * 2 * 2 * 64 * 2);
+              2U * 2 * 2 * row_bytes);
+}
+
+std::string cache_name(const testing::TestParamInfo<bool>& info) {
+    return info.param ? "Q8_0" : "F16";
+}
+INSTANTIATE_TEST_SUITE_P(Caches, Limits, testing::Bool(), cache_name);
+
+TEST(Cache, HeadsThatQ8_0CannotKeepAreRefused) {
+    llx_model model{};
+    model.hparams.head_dim = 48;
+    EXPECT_EQ(llx_model_set_cache(&model, LLX_CACHE_Q8_0), -EINVAL);
+    EXPECT_EQ(model.cache_type, LLX_CACHE_F16);
+    EXPECT_EQ(llx_model_set_cache(&model, LLX_CACHE_F16), 0);
+    model.hparams.head_dim = 64;
+    EXPECT_EQ(llx_model_set_cache(&model, LLX_CACHE_Q8_0), 0);
 }
 
 }  // namespace

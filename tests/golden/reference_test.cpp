@@ -26,6 +26,7 @@ constexpr double kFloatRounding = 2e-6;  // same roundings, best position
 constexpr double kFewSteps = 1e-4;       // same roundings, one layer, median
 constexpr double kHalfCache = 1.5e-3;    // exact, float weights
 constexpr double kInt8Inputs = 0.038;    // exact, 8-bit inputs
+constexpr double kQ8_0Cache = 0.01;      // from the f16 cache
 constexpr double kHalfCacheKl = 1e-6;
 constexpr double kInt8InputsKl = 6e-4;
 
@@ -113,6 +114,22 @@ TEST(ReferenceLong, LogitsAreWithinTheBoundAfterManyPositions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Reference, testing::ValuesIn(golden_shapes()), shape_name);
+
+// Catches a scale or a row of the q8_0 cache that is lost: a key or value is half
+// a percent off, as inputs of 8 bits are, and so are the logits.
+TEST(ReferenceCache, Q8_0IsAsCloseAsInputsOf8Bits) {
+    ModelShape shape;
+    shape.types = {LLX_TYPE_F32};
+    ModelData data = random_model(shape);
+    const auto tokens = random_tokens(100, shape.n_vocab, 3);
+    const Rows half = engine_logits(data, tokens);
+    data.q8_0_cache = true;
+    const Distance d = distance(engine_logits(data, tokens), half);
+    std::printf("q8_0 cache: rms %.2g kl %.2g from the f16 cache\n", d.rms, d.kl);
+    EXPECT_LT(d.rms, kQ8_0Cache);
+    EXPECT_LT(d.kl, kInt8InputsKl);
+    EXPECT_GT(d.rms, kHalfCache) << "is it used at all?";
+}
 
 }  // namespace
 }  // namespace llamux::test

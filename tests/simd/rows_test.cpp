@@ -90,6 +90,11 @@ const std::vector<Function> kFunctions = {
     {"largest", [](const llx_kernels& k, Call& c) { c.number = k.largest(c.x, c.n); }},
     {"to_f16", [](const llx_kernels& k, Call& c) { k.to_f16(c.x, c.n, c.out_half); }},
     {"from_f16", [](const llx_kernels& k, Call& c) { k.from_f16(c.half, c.n, c.out); }},
+    // n values as f16 have the bytes of more than n / 32 blocks.
+    {"q8_0_to_f16",
+     [](const llx_kernels& k, Call& c) {
+         k.q8_0_to_f16(reinterpret_cast<const llx_block_q8_0*>(c.half), c.n / LLX_QK, c.out_half);
+     }},
 };
 
 struct Result {

@@ -70,6 +70,8 @@ EngineModel::EngineModel(const ModelData& data, const llx_kernels* kernels) {
     h.rope_freq_base = as_f32(data.rope_freq_base);
     h.rope_freq_scale = as_f32(data.rope_freq_scale);
     model_.kernels = kernels;
+    if (data.q8_0_cache)
+        require(llx_model_set_cache(&model_, LLX_CACHE_Q8_0) == 0, "heads that q8_0 cannot keep");
     model_.token_embd = pack(data.token_embd);
     for (const ModelLayer& layer : data.layers) {
         layers_.push_back({copy(layer.attn_norm), pack(layer.attn_q), pack(layer.attn_k),

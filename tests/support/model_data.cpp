@@ -65,6 +65,7 @@ ModelData random_model(const ModelShape& shape) {
     model.n_vocab = shape.n_vocab;
     model.tied = shape.tied;
     model.rms_eps = shape.rms_eps;
+    model.q8_0_cache = shape.q8_0_cache;
     model.rope_freq_base = shape.rope_freq_base;
     model.rope_freq_scale = shape.rope_freq_scale;
     // As an output matrix it has to keep lengths, too.

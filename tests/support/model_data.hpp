@@ -46,8 +46,9 @@ struct ModelData {
     ModelMatrix token_embd;
     std::vector<ModelLayer> layers;
     std::vector<float> output_norm;
-    bool tied = false;   // output is token_embd
-    ModelMatrix output;  // empty if tied
+    bool tied = false;        // output is token_embd
+    bool q8_0_cache = false;  // what the engine's contexts keep, instead of f16
+    ModelMatrix output;       // empty if tied
 
     [[nodiscard]] const ModelMatrix& output_matrix() const { return tied ? token_embd : output; }
 };
@@ -66,6 +67,7 @@ struct ModelShape {
     std::uint32_t n_ctx = 128;
     std::uint32_t n_vocab = 160;
     bool tied = false;
+    bool q8_0_cache = false;
     float rms_eps = 1e-5F;
     float rope_freq_base = 10000.0F;
     float rope_freq_scale = 1.0F;

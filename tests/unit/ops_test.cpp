@@ -198,7 +198,7 @@ TEST(Ops, AttentionFollowsTheFormulaInEveryTable) {
     for (const u32 n_kv : {1U, 2U, 63U, 64U, 65U, 200U}) {
         for (const u32 n_group : {1U, 8U, 17U}) {
             const u32 head_dim = 64;
-            const size_t stride = 256;
+            const size_t stride = head_dim;
             auto q = normal_values(size_t{n_group} * head_dim, n_kv);
             for (float& v : q)
                 v *= 3;
@@ -215,7 +215,7 @@ TEST(Ops, AttentionFollowsTheFormulaInEveryTable) {
 
             std::vector<std::vector<llx_f32>> results;
             for (const llx_kernels* k : tables()) {
-                const llx_attention attention{k, n_group, head_dim, n_kv, stride, nullptr, 0};
+                const llx_attention attention{k, n_group, head_dim, n_kv, nullptr, 0, nullptr};
                 std::vector<llx_f32> scores(size_t{n_group} * LLX_ATTENTION_BLOCK);
                 std::vector<llx_f32> out(q.size());
                 llx_op_attention(&attention, to_bits(q).data(), key_half.data(), value_half.data(),
@@ -246,6 +246,66 @@ TEST(Ops, AttentionFollowsTheFormulaInEveryTable) {
                         << n_kv << ' ' << n_group;
                 }
             }
+        }
+    }
+}
+
+// Rows of q8_0 give the bits of the f16 rows that they stand for, also the
+// scattered ones of a tree's path.
+TEST(Ops, AttentionOnQ8_0RowsIsThatOnTheirValues) {
+    const u32 head_dim = 96;
+    const u32 n_group = 3;
+    const std::vector<u32> path = {190, 80, 199};
+    for (const u32 n_kv : {1U, 63U, 65U, 150U}) {
+        for (const bool is_tree : {false, true}) {
+            const auto q = to_bits(normal_values(size_t{n_group} * head_dim, n_kv));
+            const size_t n_values = size_t{200} * head_dim;
+            std::vector<llx_block_q8_0> key(n_values / LLX_QK);
+            std::vector<llx_block_q8_0> value(n_values / LLX_QK);
+            std::vector<u16> key_half(n_values);
+            std::vector<u16> value_half(n_values);
+            const auto pack = [&](std::vector<llx_block_q8_0>& blocks, std::vector<u16>& half) {
+                llx_op_to_q8_0(&generic(), to_bits(normal_values(n_values, n_kv)).data(),
+                               static_cast<u32>(n_values), blocks.data());
+                generic().q8_0_to_f16(blocks.data(), static_cast<u32>(blocks.size()), half.data());
+            };
+            pack(key, key_half);
+            pack(value, value_half);
+            std::vector<llx_f32> scores(size_t{n_group} * LLX_ATTENTION_BLOCK);
+            std::vector<u16> rows(size_t{2} * LLX_ATTENTION_BLOCK * head_dim);
+            const u32 n_path = is_tree ? std::min(n_kv, 3U) : 0;
+            for (const llx_kernels* k : tables()) {
+                llx_attention a{k, n_group, head_dim, n_kv, path.data(), n_path, nullptr};
+                std::vector<llx_f32> expected(q.size());
+                llx_op_attention(&a, q.data(), key_half.data(), value_half.data(), scores.data(),
+                                 expected.data());
+                a.rows = rows.data();
+                std::vector<llx_f32> found(q.size());
+                llx_op_attention(&a, q.data(), key.data(), value.data(), scores.data(),
+                                 found.data());
+                for (size_t i = 0; i < q.size(); i++)
+                    ASSERT_EQ(found[i].bits, expected[i].bits) << k->name << ' ' << n_kv;
+            }
+        }
+    }
+}
+
+// Half a step and what d loses as f16: 1/254 + 2^-11 of the largest of 32.
+TEST(Ops, Q8_0IsHalfAStepAwayAtMost) {
+    const size_t n = 4096;
+    const auto x = normal_values(n, 5);
+    for (const llx_kernels* k : tables()) {
+        std::vector<llx_block_q8_0> blocks(n / LLX_QK);
+        std::vector<u16> half(n);
+        std::vector<llx_f32> found(n);
+        llx_op_to_q8_0(k, to_bits(x).data(), n, blocks.data());
+        k->q8_0_to_f16(blocks.data(), static_cast<u32>(blocks.size()), half.data());
+        k->from_f16(half.data(), n, found.data());
+        for (size_t i = 0; i < n; i++) {
+            float largest = 0;
+            for (size_t j = i / LLX_QK * LLX_QK; j < (i / LLX_QK + 1) * LLX_QK; j++)
+                largest = std::max(largest, std::abs(x[j]));
+            ASSERT_NEAR(value_of(found[i]), x[i], largest * (1 / 254.0 + 0x1p-10)) << k->name;
         }
     }
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "support/engine_model.hpp"
@@ -22,7 +23,8 @@ using llamux::test::ScriptedExec;
 
 constexpr u32 kConstant = 40;
 
-class Prefix : public testing::Test {
+// With either kind of cache.
+class Prefix : public testing::TestWithParam<bool> {
   protected:
     Prefix() { model_.prefixes = &prefixes_; }
     ~Prefix() override { llx_prefixes_clear(&prefixes_); }
@@ -52,12 +54,17 @@ class Prefix : public testing::Test {
     }
 
     ScriptedExec exec_{1};
-    EngineModel made_{llamux::test::random_model(ModelShape{}), llx_kernels_select(0, "generic")};
+    static ModelShape shape() {
+        ModelShape s;
+        s.q8_0_cache = GetParam();
+        return s;
+    }
+    EngineModel made_{llamux::test::random_model(shape()), llx_kernels_select(0, "generic")};
     llx_model model_ = *made_.get();
     llx_prefixes prefixes_{};
 };
 
-TEST_F(Prefix, IsEvaluatedOnceAndGivesTheSameBits) {
+TEST_P(Prefix, IsEvaluatedOnceAndGivesTheSameBits) {
     EngineContext first(&model_, exec_.get());
     EXPECT_EQ(evaluate(first, prompt(1, 2)), 50U);
     EXPECT_EQ(first.logit_bits(), plain(prompt(1, 2)));
@@ -72,7 +79,7 @@ TEST_F(Prefix, IsEvaluatedOnceAndGivesTheSameBits) {
     EXPECT_EQ(second.logit_bits(), plain(all));
 }
 
-TEST_F(Prefix, NeedsTheSameTokensAndOneMore) {
+TEST_P(Prefix, NeedsTheSameTokensAndOneMore) {
     EngineContext context(&model_, exec_.get());
     evaluate(context, prompt(1, 2));
     std::vector<s32> other = prompt(1, 2);
@@ -82,7 +89,7 @@ TEST_F(Prefix, NeedsTheSameTokensAndOneMore) {
     EXPECT_EQ(evaluate(context, prompt(1, 2, kConstant + 1)), 1U);
 }
 
-TEST_F(Prefix, TheOldestMakesRoom) {
+TEST_P(Prefix, TheOldestMakesRoom) {
     EngineContext context(&model_, exec_.get());
     for (u32 i = 0; i <= LLX_PREFIXES; i++)
         EXPECT_EQ(evaluate(context, prompt(i, 9)), 50U);
@@ -91,7 +98,7 @@ TEST_F(Prefix, TheOldestMakesRoom) {
     EXPECT_EQ(evaluate(context, prompt(0, 8)), 50U);
 }
 
-TEST_F(Prefix, ShortOnesAreNotKept) {
+TEST_P(Prefix, ShortOnesAreNotKept) {
     EngineContext context(&model_, exec_.get());
     u32 n = 0;
     const auto tokens = prompt(1, 1);
@@ -101,7 +108,7 @@ TEST_F(Prefix, ShortOnesAreNotKept) {
     }
 }
 
-TEST_F(Prefix, ACancelledEvaluationKeepsNothing) {
+TEST_P(Prefix, ACancelledEvaluationKeepsNothing) {
     const auto tokens = prompt(1, 2);
     EngineContext context(&model_, exec_.get());
     exec_.cancel_at = exec_.n_loops + 5;
@@ -112,11 +119,16 @@ TEST_F(Prefix, ACancelledEvaluationKeepsNothing) {
     EXPECT_EQ(context.logit_bits(), plain(tokens));
 }
 
-TEST_F(Prefix, TooLongForTheContextIsRefused) {
+TEST_P(Prefix, TooLongForTheContextIsRefused) {
     const auto tokens = prompt(1, 2);
     EngineContext context(&model_, exec_.get(), 45);
     EXPECT_EQ(llx_prefix_eval(context.get(), tokens.data(), 50, kConstant, nullptr), -E2BIG);
     EXPECT_EQ(context->n_past, 0U);
 }
+
+std::string cache_name(const testing::TestParamInfo<bool>& info) {
+    return info.param ? "Q8_0" : "F16";
+}
+INSTANTIATE_TEST_SUITE_P(Caches, Prefix, testing::Bool(), cache_name);
 
 }  // namespace

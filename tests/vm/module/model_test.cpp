@@ -81,6 +81,8 @@ TEST(ModuleModel, LoadsAtInsertionOrIsNotInserted) {
     EXPECT_EQ(kernel_log_lines_with("chat_template chatlm is not known: plain, zephyr, chatml, "
                                     "llama-2 and llama-3 are"),
               1U);
+    EXPECT_EQ(insmod("kv_cache=q4_0 model=" + path), EINVAL);
+    EXPECT_EQ(kernel_log_lines_with("kv_cache q4_0 is not known: f16 and q8_0 are"), 1U);
     EXPECT_FALSE(std::filesystem::exists("/proc/llamux"));
     EXPECT_FALSE(std::filesystem::exists(LLAMUX_DEVICE));
 }

@@ -34,7 +34,8 @@ constexpr std::uint32_t kTypes[] = {LLX_TYPE_F32, LLX_TYPE_F16, LLX_TYPE_Q8_0, L
 // A model loaded by the library from a file in memory.
 class Library {
   public:
-    Library(const test::TinyModel& model, const llx_kernels* kernels)
+    Library(const test::TinyModel& model, const llx_kernels* kernels,
+            llx_cache_type cache = LLX_CACHE_F16)
         : bytes_(model.build().bytes()) {
         llx_reader reader = {.ctx = this, .size = bytes_.size(), .read = read};
         llx_error error{};
@@ -42,6 +43,7 @@ class Library {
                                  &error),
                   0)
             << error.text;
+        EXPECT_EQ(llx_model_set_cache(model_, cache), 0);
     }
     ~Library() { llx_model_free(model_); }
     Library(const Library&) = delete;
@@ -121,6 +123,24 @@ TEST(ModuleParity, LogitsAreTheLibrarysBits) {
             EXPECT_EQ(all_kernel_logits(), expected) << isa << " " << threads;
         }
     }
+}
+
+TEST(ModuleParity, LogitsWithAQ8_0CacheAreTheLibrarysBits) {
+    test::TinyModel model = parity_model(LLX_TYPE_Q8_0);
+    model.n_embd = 128;
+    model.n_head = 4;  // heads of 32
+    model.n_head_kv = 2;
+    const llx_kernels* generic = llx_kernels_select(0, "generic");
+    const Bits expected = Library(model, generic, LLX_CACHE_Q8_0).logits(kTexts[1]);
+    EXPECT_NE(expected, Library(model, generic).logits(kTexts[1]));
+    const Module module("kv_cache=q8_0 model=" + write_model("parity", model));
+    EXPECT_EQ(proc_values("status").at("kv_cache"), "q8_0");
+    EXPECT_EQ(Device().logits(kTexts[1]), expected);
+
+    model.n_head = 8;  // heads of 16
+    std::string message;
+    EXPECT_EQ(Device().load(write_model("narrow", model), &message), EINVAL);
+    EXPECT_EQ(message, "kv_cache=q8_0 needs heads of a multiple of 32 values, not of 16");
 }
 
 TEST(ModuleParity, LogitsAreTheBitsOfTheMachineThatBuiltThis) {
