@@ -5,6 +5,8 @@
 //
 //   decode N THREADS    tokens per second, N tokens one by one from the start
 //   prefill N THREADS   tokens per second, N tokens at once
+//   decode-on N CPUS    the same on a machine with more CPUs, simulated_exec.hpp
+//   prefill-on N CPUS   likewise
 //   advise THREADS      milliseconds from a snapshot to a suggestion; the first
 //                       evaluates what prompts have in common, the others do not
 //   barrier THREADS     microseconds that a loop of no work takes
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "bench/bounds.hpp"
+#include "bench/simulated_exec.hpp"
 #include "support/cpu_features.hpp"
 #include "support/engine_model.hpp"
 #include "support/model_file.hpp"
@@ -49,6 +52,10 @@ class Server {
             return rate(a, 1, b);
         if (what == "prefill")
             return rate(a, a, b);
+        if (what == "decode-on")
+            return simulated_rate(a, 1, b);
+        if (what == "prefill-on")
+            return simulated_rate(a, a, b);
         if (what == "advise")
             return advise(a);
         if (what == "barrier")
@@ -90,6 +97,16 @@ class Server {
             if (context.eval(tokens) != 0)
                 return -1;
         return n_tokens / (now() - begin);
+    }
+
+    double simulated_rate(unsigned n_tokens, unsigned at_once, unsigned n_cpus) {
+        SimulatedExec exec(n_cpus);
+        EngineContext context(model_, exec.get(), std::min(kContext, model_->hparams.n_ctx));
+        const std::vector<s32> tokens(at_once, 5);
+        for (unsigned done = 0; done < n_tokens; done += at_once)
+            if (context.eval(tokens) != 0)
+                return -1;
+        return n_tokens / exec.seconds();
     }
 
     double advise(unsigned n_threads) {
