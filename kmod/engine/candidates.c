@@ -184,7 +184,10 @@ static u64 quota_value(const struct llamux_snapshot *s,
 	return min_t(u64, f->cpu_max_quota_us + f->cpu_max_quota_us / 2, all);
 }
 
-/* A quarter more; or just below what is in use, as senpai does it. */
+/*
+ * A quarter more; or just above what is in use: who grows stops there, and what
+ * it has already is not taken from it.
+ */
 static u64 memory_high_value(const struct llamux_group_signals *f,
 			     enum llamux_direction direction)
 {
@@ -196,11 +199,9 @@ static u64 memory_high_value(const struct llamux_group_signals *f,
 		return page_aligned(llx_measure_sum(f->memory_high_bytes,
 						    f->memory_high_bytes / 4));
 	}
-	if (!llx_known(used) || used / 2 > f->memory_high_bytes)
+	if (!llx_known(used))
 		return LLAMUX_UNKNOWN;
-	if (llx_known(f->memory_high_bytes))
-		used = min_t(u64, used, f->memory_high_bytes);
-	return page_aligned(used - used / 20);
+	return page_aligned(llx_measure_sum(used, used / 20));
 }
 
 /* What is in use, but never more than three tenths of the machine. */

@@ -323,6 +323,17 @@ static bool find_migration(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
+/*
+ * What a limit costs shows as memory pressure, or, where the pages that it drops
+ * are those of files, as waiting for a disk to read them again.
+ */
+static bool feels_limit(const struct scene *sc, group_t *g)
+{
+	return pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) ||
+	       (level_of(sc, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE) &&
+		level_of(sc, g, LLAMUX_SOURCE_REFAULTS_PER_SECOND));
+}
+
 static bool find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
@@ -330,8 +341,7 @@ static bool find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
 	u64 limit;
 	u64 used;
 
-	if (!g || !level_of(sc, g, source) ||
-	    !pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE))
+	if (!g || !level_of(sc, g, source) || !feels_limit(sc, g))
 		return false;
 	limit = g->signals.memory_high_bytes;
 	used = g->signals.memory_current_bytes;
@@ -341,6 +351,7 @@ static bool find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
 	fact->victim_id = id_of(g);
 	add_evidence(sc, fact, g, source);
 	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
+	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
 	return true;
 }
 
@@ -503,7 +514,8 @@ static bool find_io(const struct scene *sc, struct llamux_fact *fact)
 	group_t *culprit = io_culprit(sc);
 	group_t *victim = top_group(sc, source, may_be_victim, culprit);
 
-	if (found(sc, LLAMUX_CAUSE_DIRTY_STALL) || !culprit || !victim ||
+	if (found(sc, LLAMUX_CAUSE_DIRTY_STALL) ||
+	    found(sc, LLAMUX_CAUSE_MEMORY_LIMIT) || !culprit || !victim ||
 	    !level_of(sc, NULL, source) || !level_of(sc, victim, source))
 		return false;
 	fact->level = level_of(sc, victim, source);

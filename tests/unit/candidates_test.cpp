@@ -162,11 +162,16 @@ TEST(Candidates, MemoryValues) {
     EXPECT_EQ(leak.candidates[0].value_new, 256 * kMiB);
     EXPECT_EQ(leak.phrase(1), "lower the memory limit of group B");
     EXPECT_EQ(leak.candidates[1].value_old, LLAMUX_NO_LIMIT);
-    EXPECT_EQ(leak.candidates[1].value_new, (2 * kGiB - 2 * kGiB / 20) & ~u64{4095});
+    EXPECT_EQ(leak.candidates[1].value_new, (2 * kGiB + 2 * kGiB / 20) & ~u64{4095});
     EXPECT_EQ(leak.phrase(2), "reclaim memory from group B");
     EXPECT_EQ(leak.candidates[2].value_new, (2 * kGiB / 100) & ~u64{4095});
     EXPECT_EQ(leak.phrase(3), "raise the free page reserve");
     EXPECT_EQ(leak.candidates[3].value_new, 40u);
+
+    b->groups[1].signals.memory_high_bytes = 2 * kGiB;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_LEAK, 20, 30)}).phrase(1),
+              "reclaim memory from group B")
+        << "it has a limit that it cannot pass";
 
     b->groups[0].signals.memory_current_bytes = 3 * kGiB;
     const Built reclaim(b, {fact(LLAMUX_CAUSE_MEMORY_RECLAIM, 20)});

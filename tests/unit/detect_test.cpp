@@ -260,6 +260,25 @@ TEST(Detect, OwnMemoryLimit) {
     EXPECT_EQ(found[0].victim_id, 20u);
 }
 
+// Pages of files that a limit drops are read again: time with the disk, little
+// memory pressure.
+TEST(Detect, OwnMemoryLimitThatCostsTimeWithTheDisk) {
+    SnapshotBuilder b;
+    b.psi(0, 0, 300);
+    auto& g = b.add(20, 100);
+    g.signals.memory_high_bytes = 256 * kMiB;
+    g.signals.memory_high_events = 800;
+    g.signals.psi.memory.some_us = 0;
+    g.signals.psi.io.some_us = 3'000'000;
+    g.record.block_io_bytes = 100 * kMiB;
+    EXPECT_EQ(Found(b).n, 0u) << "it reads, but not again";
+    g.record.refaults_file = 12000;
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_LIMIT);
+    EXPECT_EQ(found[0].victim_id, 20u);
+}
+
 TEST(Detect, SwapThrashNeedsBothDirections) {
     SnapshotBuilder b;
     b.psi(0, 300, 200);
