@@ -17,6 +17,7 @@
 #include "session.h"
 #include "simd/kernels.h"
 #include "stats.h"
+#include "worker.h"
 
 #include <linux/err.h>
 #include <linux/mm.h>
@@ -358,6 +359,7 @@ static int status_show(struct seq_file *m, void *v)
 	show_speed(m, "prompt_tokens_per_second", llx_stats_prompt_speed());
 	show_speed(m, "tokens_per_second", llx_stats_generate_speed());
 	seq_printf(m, "fpu_longest_ns: %llu\n", stats.fpu_longest_ns);
+	seq_printf(m, "range_cost: %u\n", llx_worker_exec()->range_cost);
 	llx_model_file_last_error(error, sizeof(error));
 	seq_printf(m, "last_error: %s\n", error);
 	return 0;

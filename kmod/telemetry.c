@@ -5,6 +5,7 @@
  */
 #include "telemetry.h"
 #include "engine/snapshot.h"
+#include "worker.h"
 
 #include <linux/bpf.h>
 #include <linux/cpumask.h>
@@ -250,6 +251,7 @@ int llx_telemetry_snapshot(struct llx_telemetry_window *window,
 	if (err)
 		return err;
 
+	reading->inference_ns = llx_worker_users_ns();
 	reading->has_signals = signals;
 	if (signals)
 		reading->signals = *signals;

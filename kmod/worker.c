@@ -21,6 +21,7 @@
 #include <linux/kthread.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #define CREATE_TRACE_POINTS
@@ -32,6 +33,15 @@
  * about 10 us.
  */
 #define SPIN_NS 20000
+
+/*
+ * Ranges are cut in half while more than one in 16 of the last LOOK_AT holds the
+ * FPU for longer than LONG_NS, as on a slow CPU or an emulated one, and doubled
+ * again when hardly any takes half of that.
+ */
+#define LOOK_AT 256u
+#define LONG_NS 100000
+#define RANGE_COST_LEAST (LLX_RANGE_COST >> 6)
 
 struct worker {
 	struct task_struct *task;
@@ -59,6 +69,9 @@ static int usual_nice;
 static int hurry_nice;
 static struct llx_request *request; /* of the request thread, its own */
 static atomic64_t longest_ns;
+static u32 n_looked_at; /* the request thread's */
+static atomic_t n_long;
+static atomic_t n_half_as_long;
 static atomic64_t caller_sections;
 static DECLARE_WAIT_QUEUE_HEAD(loop_started);
 static DECLARE_WAIT_QUEUE_HEAD(loop_finished);
@@ -97,6 +110,8 @@ static bool run_one(struct worker *worker)
 
 	WRITE_ONCE(worker->sections, worker->sections + 1);
 	record_section(length_ns);
+	if (length_ns > LONG_NS / 2)
+		atomic_inc(length_ns > LONG_NS ? &n_long : &n_half_as_long);
 	if (atomic_dec_and_test(&loop.unfinished) &&
 	    wq_has_sleeper(&loop_finished))
 		wake_up(&loop_finished);
@@ -162,6 +177,23 @@ static bool should_stop(void)
 	return READ_ONCE(request->stop);
 }
 
+static void fit_ranges(struct llx_exec *exec, u32 n_ranges)
+{
+	u32 too_long;
+	u32 half_as_long;
+
+	n_looked_at += n_ranges;
+	if (n_looked_at < LOOK_AT)
+		return;
+	too_long = atomic_xchg(&n_long, 0);
+	half_as_long = atomic_xchg(&n_half_as_long, 0) + too_long;
+	if (too_long > n_looked_at / 16)
+		exec->range_cost = max(exec->range_cost / 2, RANGE_COST_LEAST);
+	else if (half_as_long < n_looked_at / 64)
+		exec->range_cost = min(exec->range_cost * 2, LLX_RANGE_COST);
+	n_looked_at = 0;
+}
+
 static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
 			llx_range_fn fn, void *arg)
 {
@@ -191,10 +223,12 @@ static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
 		break;
 	}
 	wait_for_helpers();
+	fit_ranges(exec, n_ranges);
 	return err;
 }
 
 static struct llx_exec worker_exec = {
+	.range_cost = LLX_RANGE_COST,
 	.parallel_for = parallel_for,
 };
 
@@ -229,6 +263,65 @@ struct llx_exec *llx_worker_exec(void)
 	return &worker_exec;
 }
 
+static u64 threads_ns(void)
+{
+	u64 ns = 0;
+	u32 i;
+
+	for (i = 0; i < worker_exec.n_workers; i++)
+		ns += READ_ONCE(workers[i].task->se.sum_exec_runtime);
+	return ns;
+}
+
+/* CPU time of urgent requests. */
+static struct {
+	spinlock_t lock; /* Protects the others. */
+	u64 spent_ns; /* of those that have ended */
+	u64 since_ns; /* of all threads when the one under way began */
+	bool is_running;
+} urgent = {
+	.lock = __SPIN_LOCK_UNLOCKED(urgent.lock),
+};
+
+static void begin_urgent(void)
+{
+	spin_lock(&urgent.lock);
+	urgent.since_ns = threads_ns();
+	urgent.is_running = true;
+	spin_unlock(&urgent.lock);
+}
+
+static void end_urgent(void)
+{
+	spin_lock(&urgent.lock);
+	urgent.spent_ns += threads_ns() - urgent.since_ns;
+	urgent.is_running = false;
+	spin_unlock(&urgent.lock);
+}
+
+u64 llx_worker_users_ns(void)
+{
+	u64 ns;
+
+	spin_lock(&urgent.lock);
+	ns = urgent.is_running ? urgent.since_ns : threads_ns();
+	ns -= urgent.spent_ns;
+	spin_unlock(&urgent.lock);
+	return ns;
+}
+
+static int run_request(void)
+{
+	int status;
+
+	if (!request->urgent)
+		return request->run(request);
+	begin_urgent();
+	status = request->run(request);
+	end_urgent();
+	return status;
+}
+
 static int request_main(void *arg)
 {
 	int status;
@@ -242,7 +335,7 @@ static int request_main(void *arg)
 		if (!request)
 			continue;
 		trace_llamux_request_start(request);
-		status = request->run(request);
+		status = run_request();
 		/* -EINTR is the engine's word for "stopped"; the reason is ours. */
 		if (status == -EINTR && READ_ONCE(request->stop))
 			status = READ_ONCE(request->stop);
@@ -314,9 +407,7 @@ void llx_worker_read(u64 *sections, u64 *longest, u64 *cpu_ns)
 
 	*sections = atomic64_read(&caller_sections);
 	*longest = atomic64_read(&longest_ns);
-	*cpu_ns = 0;
-	for (i = 0; i < worker_exec.n_workers; i++) {
+	*cpu_ns = threads_ns();
+	for (i = 0; i < worker_exec.n_workers; i++)
 		*sections += READ_ONCE(workers[i].sections);
-		*cpu_ns += READ_ONCE(workers[i].task->se.sum_exec_runtime);
-	}
 }

@@ -42,6 +42,12 @@ struct llx_exec *llx_worker_exec(void);
  */
 extern struct llx_exec llx_worker_exec_caller;
 
+/*
+ * CPU time of all inference threads but for urgent requests: what users' prompts
+ * took. Process context.
+ */
+u64 llx_worker_users_ns(void);
+
 /**
  * llx_worker_read() - what the threads have done
  * @sections: out: FPU sections

@@ -207,6 +207,7 @@ void visit_system(Snapshot& snapshot, Visitor& visit) {
     visit("runq_wait_p99_us", snapshot.runq_wait_p99_us);
     visit("block_io_p99_us", snapshot.block_io_p99_us);
     visit("n_groups_dropped", snapshot.n_groups_dropped);
+    visit("inference_permille", snapshot.inference_permille);
 }
 
 Result<CgroupNode> read_group(const Json& json, llamux_group_snapshot& group) {

@@ -20,15 +20,14 @@
 #include <linux/types.h>
 #endif
 
-#define LLAMUX_TELEMETRY_SCHEMA 1
+#define LLAMUX_TELEMETRY_SCHEMA 2
 
 /* Where the agent pins the maps, and their names below it. */
 #define LLAMUX_BPFFS_DIR "/sys/fs/bpf/llamux"
 #define LLAMUX_MAP_CGROUPS "llamux_cgroups"
 #define LLAMUX_MAP_SYSTEM "llamux_system"
 
-/* Cgroups that the map can hold; the least recently used gives way. */
-#define LLAMUX_MAX_CGROUPS 1024
+#define LLAMUX_MAX_CGROUPS 1024 /* in the map; the least recently used gives way */
 
 /*
  * Latency histograms: slot s counts values in [2^s, 2^(s+1)) microseconds,
@@ -166,9 +165,8 @@ struct llamux_signals {
 };
 
 /* ------------------------------------------------------------------------
- * The snapshot: what happened in one window. In the two embedded records and
- * in every field named in a comment as counter, the value is the difference
- * over the window; the other signals are the values at its end.
+ * The snapshot: what happened in one window. The two embedded records and fields
+ * whose comment says counter are differences, the other signals values at its end.
  */
 struct llamux_group_snapshot {
 	struct llamux_cgroup_record record;   /* difference over the window */
@@ -189,6 +187,8 @@ struct llamux_snapshot {
 	__u32 block_io_p99_us;
 	__u32 n_groups;		   /* entries of groups[] in use, most CPU time first */
 	__u32 n_groups_dropped;	   /* seen, but no room */
+	__u32 inference_permille;  /* of all CPUs: the module's threads for users' prompts */
+	__u32 reserved;
 	struct llamux_group_snapshot groups[LLAMUX_MAX_GROUPS];
 };
 

@@ -4,120 +4,7 @@
  * performance engineers use (pressure first, then whose, then why). No I/O, no
  * state but the baseline passed in, no float. Thresholds: measure.c.
  */
-#include "detect.h"
-
-/* The root cgroup: kernel threads live there, and it has no knobs. */
-#define ROOT_CGROUP 1ULL
-
-/* What all detectors look at. */
-struct scene {
-	const struct llamux_snapshot *s;
-	const struct llx_baseline *b;
-	u32 found; /* bit per cause, of the detectors that ran before */
-};
-
-typedef const struct llamux_group_snapshot group_t;
-
-static u64 id_of(group_t *g)
-{
-	return g ? g->signals.cgroup_id : 0;
-}
-
-static bool found(const struct scene *sc, enum llamux_cause_kind cause)
-{
-	return sc->found & (1u << cause);
-}
-
-static enum llx_level level_of(const struct scene *sc, group_t *g,
-			       enum llamux_source source)
-{
-	enum llx_level level =
-		llx_measure_level(sc->s, source, llx_measure_value(sc->s, g, source));
-
-	return level == LLX_LEVEL_UNKNOWN ? LLX_LEVEL_NONE : level;
-}
-
-/* At least "some", or not known at all. */
-static bool pressed(const struct scene *sc, group_t *g, enum llamux_source source)
-{
-	return level_of(sc, g, source) ||
-	       !llx_known(llx_measure_value(sc->s, g, source));
-}
-
-static void add_number(const struct scene *sc, struct llamux_fact *fact, group_t *g,
-		       enum llamux_source source, u64 value)
-{
-	struct llamux_evidence *e;
-
-	if (!llx_known(value) || fact->n_evidence >= LLAMUX_EVIDENCE_MAX)
-		return;
-	e = &fact->evidence[fact->n_evidence++];
-	e->source = source;
-	e->cgroup_id = id_of(g);
-	e->value = value;
-	e->normal = llx_baseline_normal(sc->b, id_of(g), source);
-	e->threshold = llx_measure_threshold(sc->s, source, LLX_LEVEL_SOME);
-}
-
-static void add_evidence(const struct scene *sc, struct llamux_fact *fact, group_t *g,
-			 enum llamux_source source)
-{
-	add_number(sc, fact, g, source, llx_measure_value(sc->s, g, source));
-}
-
-static bool is_self(group_t *g)
-{
-	return g->signals.flags & LLAMUX_GROUP_SELF;
-}
-
-/* Root has no knobs; id 0 is nobody. */
-static bool is_group(group_t *g)
-{
-	return g->signals.cgroup_id > ROOT_CGROUP;
-}
-
-static bool may_be_victim(group_t *g)
-{
-	return is_group(g) &&
-	       !(g->signals.flags & (LLAMUX_GROUP_SELF | LLAMUX_GROUP_BACKGROUND));
-}
-
-static bool may_be_culprit(group_t *g)
-{
-	return is_group(g) &&
-	       !(g->signals.flags &
-		 (LLAMUX_GROUP_SELF | LLAMUX_GROUP_PROTECTED | LLAMUX_GROUP_LATENCY));
-}
-
-/* The lower id wins a tie, so that the order of groups never matters. */
-static bool beats(u64 value, u64 id, u64 best, group_t *best_group)
-{
-	if (!best_group)
-		return true;
-	return value > best || (value == best && id < best_group->signals.cgroup_id);
-}
-
-/* The group that @may pass with the largest value of a source, if any. */
-static group_t *top_group(const struct scene *sc, enum llamux_source source,
-			  bool (*may)(group_t *g), group_t *not_this)
-{
-	group_t *top = NULL;
-	u64 best = 0;
-	u32 i;
-
-	for (i = 0; i < llx_measure_groups(sc->s); i++) {
-		group_t *g = &sc->s->groups[i];
-		u64 value = llx_measure_value(sc->s, g, source);
-
-		if (g == not_this || !may(g) || !llx_known(value) || !value)
-			continue;
-		if (beats(value, g->signals.cgroup_id, best, top)) {
-			top = g;
-			best = value;
-		}
-	}
-	return top;
-}
+#include "detect_scene.h"
 
 static bool find_quota(const struct scene *sc, struct llamux_fact *fact)
 {
@@ -134,10 +21,13 @@ static bool find_quota(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
-/* CPU time of Llamux's own groups together. */
+/*
+ * CPU time of Llamux's own groups together, and of the inference for users'
+ * prompts, whose threads belong to no group.
+ */
 static u64 self_permille(const struct llamux_snapshot *s)
 {
-	u64 sum = 0;
+	u64 sum = min_t(u32, s->inference_permille, 1000);
 	u32 i;
 
 	for (i = 0; i < llx_measure_groups(s); i++)
@@ -323,144 +213,6 @@ static bool find_migration(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
-/*
- * What a limit costs shows as memory pressure, or, where the pages that it drops
- * are those of files, as waiting for a disk to read them again.
- */
-static bool feels_limit(const struct scene *sc, group_t *g)
-{
-	return pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) ||
-	       (level_of(sc, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE) &&
-		level_of(sc, g, LLAMUX_SOURCE_REFAULTS_PER_SECOND));
-}
-
-static bool find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
-	group_t *g = top_group(sc, source, may_be_victim, NULL);
-	u64 limit;
-	u64 used;
-
-	if (!g || !level_of(sc, g, source) || !feels_limit(sc, g))
-		return false;
-	limit = g->signals.memory_high_bytes;
-	used = g->signals.memory_current_bytes;
-	if (!llx_known(limit) || !llx_known(used) || used < limit / 10 * 9)
-		return false;
-	fact->level = level_of(sc, g, source);
-	fact->victim_id = id_of(g);
-	add_evidence(sc, fact, g, source);
-	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
-	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
-	return true;
-}
-
-static bool memory_pressed(const struct scene *sc)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE;
-
-	if (llx_known(llx_measure_value(sc->s, NULL, source)))
-		return level_of(sc, NULL, source);
-	return level_of(sc, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
-}
-
-static void memory_evidence(const struct scene *sc, struct llamux_fact *fact)
-{
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
-}
-
-/* The group that spends most time reclaiming, unless it is the culprit. */
-static u64 reclaim_victim(const struct scene *sc, group_t *culprit)
-{
-	return id_of(top_group(sc, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND,
-			       may_be_victim, culprit));
-}
-
-static bool find_leak(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_GROWTH_KIB_PER_SECOND;
-	enum llx_level scarce =
-		level_of(sc, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
-	group_t *top = NULL;
-	u64 best = 0;
-	u32 i;
-
-	if (!scarce || (!memory_pressed(sc) && scarce < LLX_LEVEL_HIGH))
-		return false;
-	for (i = 0; i < llx_measure_groups(sc->s); i++) {
-		group_t *g = &sc->s->groups[i];
-		u64 growth = llx_baseline_growth(sc->b, sc->s, g);
-
-		if (!may_be_culprit(g) || !llx_known(growth))
-			continue;
-		if (beats(growth, id_of(g), best, top)) {
-			top = g;
-			best = growth;
-		}
-	}
-	if (!top || !llx_measure_level(sc->s, source, best))
-		return false;
-	fact->level = max_t(u32, scarce, llx_measure_level(sc->s, source, best));
-	fact->culprit_id = id_of(top);
-	fact->victim_id = reclaim_victim(sc, top);
-	add_number(sc, fact, top, source, best);
-	memory_evidence(sc, fact);
-	return true;
-}
-
-static bool find_swap(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_SWAP_PAGES_PER_SECOND;
-	u64 in = llx_measure_rate(sc->s, sc->s->signals.swap_in_pages);
-	u64 out = llx_measure_rate(sc->s, sc->s->signals.swap_out_pages);
-	u64 least = llx_measure_threshold(sc->s, source, LLX_LEVEL_SOME) / 4;
-
-	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
-		return false;
-	if (!llx_known(in) || !llx_known(out) || in < least || out < least)
-		return false;
-	fact->level = level_of(sc, NULL, source);
-	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE,
-					  may_be_victim, NULL));
-	add_evidence(sc, fact, NULL, source);
-	memory_evidence(sc, fact);
-	return true;
-}
-
-static bool find_thrash(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_REFAULTS_PER_SECOND;
-
-	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
-		return false;
-	fact->level = level_of(sc, NULL, source);
-	fact->victim_id = id_of(top_group(sc, source, may_be_victim, NULL));
-	add_evidence(sc, fact, NULL, source);
-	memory_evidence(sc, fact);
-	return true;
-}
-
-/* Only when nothing says why there is reclaim. */
-static bool find_reclaim(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND;
-
-	if (found(sc, LLAMUX_CAUSE_MEMORY_LEAK) ||
-	    found(sc, LLAMUX_CAUSE_SWAP_THRASH) ||
-	    found(sc, LLAMUX_CAUSE_MEMORY_THRASH))
-		return false;
-	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
-		return false;
-	fact->level = level_of(sc, NULL, source);
-	fact->victim_id = reclaim_victim(sc, NULL);
-	add_evidence(sc, fact, NULL, source);
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
-	return true;
-}
-
 /* Writers were put to sleep for at least a twentieth of the window. */
 static bool writers_slept(const struct scene *sc)
 {
@@ -559,11 +311,11 @@ static const struct detector {
 	{ LLAMUX_CAUSE_SELF, find_self },
 	{ LLAMUX_CAUSE_FORK_STORM, find_fork_storm },
 	{ LLAMUX_CAUSE_CPU_CONTENTION, find_contention },
-	{ LLAMUX_CAUSE_MEMORY_LIMIT, find_memory_limit },
-	{ LLAMUX_CAUSE_MEMORY_LEAK, find_leak },
-	{ LLAMUX_CAUSE_SWAP_THRASH, find_swap },
-	{ LLAMUX_CAUSE_MEMORY_THRASH, find_thrash },
-	{ LLAMUX_CAUSE_MEMORY_RECLAIM, find_reclaim },
+	{ LLAMUX_CAUSE_MEMORY_LIMIT, llx_find_memory_limit },
+	{ LLAMUX_CAUSE_MEMORY_LEAK, llx_find_leak },
+	{ LLAMUX_CAUSE_SWAP_THRASH, llx_find_swap },
+	{ LLAMUX_CAUSE_MEMORY_THRASH, llx_find_thrash },
+	{ LLAMUX_CAUSE_MEMORY_RECLAIM, llx_find_reclaim },
 	{ LLAMUX_CAUSE_DIRTY_STALL, find_dirty },
 	{ LLAMUX_CAUSE_IO_CONTENTION, find_io },
 	{ LLAMUX_CAUSE_IRQ_LOAD, find_irq },

@@ -13,6 +13,12 @@
 #define LLX_MAX_WORKERS 64
 
 /*
+ * What a range may cost, in multiply-adds of the int8 matmul of one token: about
+ * 50 us where memory lets a core do 20 of them a nanosecond.
+ */
+#define LLX_RANGE_COST (1u << 20)
+
+/*
  * Runs items @begin..@end-1. Called inside an FPU section: may use vector
  * registers, must not sleep, allocate or fault. @worker (0..n_workers-1) may
  * index scratch memory; two calls with the same @worker never overlap.
@@ -22,6 +28,8 @@ typedef void (*llx_range_fn)(void *arg, u32 begin, u32 end, u32 worker);
 /**
  * struct llx_exec - runs ranges, in parallel if it can
  * @n_workers: 1..LLX_MAX_WORKERS, constant for the life of the object
+ * @range_cost: what a range may cost here, 0: LLX_RANGE_COST. Less on a slower
+ *	CPU; may change between two loops
  * @parallel_for: calls @fn for every item of 0..n-1 once, in ranges of at most
  *	@grain items, each range in one FPU section; returns when all are done.
  *	The caller picks @grain so that a range takes well below 100 us.
@@ -31,6 +39,7 @@ typedef void (*llx_range_fn)(void *arg, u32 begin, u32 end, u32 worker);
  */
 struct llx_exec {
 	u32 n_workers;
+	u32 range_cost;
 	int (*parallel_for)(struct llx_exec *exec, u32 n, u32 grain,
 			    llx_range_fn fn, void *arg);
 };

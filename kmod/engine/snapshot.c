@@ -368,6 +368,10 @@ void llx_snapshot_make(const struct llx_reading *before, const struct llx_readin
 	if (!now->has_signals)
 		out->flags |= LLAMUX_SNAPSHOT_NO_SIGNALS;
 	n_cpus = max_t(u32, n_cpus, 1);
+	if (before && now->inference_ns > before->inference_ns)
+		out->inference_permille =
+			cpu_permille(now->inference_ns - before->inference_ns,
+				     out->window_ns, n_cpus);
 	make_system(before, now, n_cpus, out);
 	make_groups(before, now, n_cpus, out);
 }

@@ -17,12 +17,9 @@
 #include "../simd/kernels.h"
 
 /*
- * Costs are counted in multiply-adds of the int8 matmul of one token, of which
- * memory lets a core do about 20 a nanosecond. A range of RANGE_COST_MAX then
- * holds the FPU for about 50 us; below RANGE_COST_MIN (5 us) waking another
- * worker costs more than it brings.
+ * Costs are counted as LLX_RANGE_COST is. Below RANGE_COST_MIN (5 us) waking
+ * another worker costs more than it brings.
  */
-#define RANGE_COST_MAX (1u << 20)
 #define RANGE_COST_MIN (1u << 17)
 #define VALUE_COST 16u	   /* one value through a norm, RoPE, SwiGLU or copy */
 #define FLOAT_MAC_COST 8u  /* a multiply-add on f32, f16 or bf16 weights */
@@ -48,6 +45,11 @@ static u32 tokens_per_cost(const struct batch *b)
 	return b->k->needs ? TOKENS_PER_COST : 1;
 }
 
+static u32 range_cost(const struct batch *b)
+{
+	return b->ctx->exec->range_cost ?: LLX_RANGE_COST;
+}
+
 /* Runs @n items that cost @item_cost each; nothing after a failure. */
 static void run(struct batch *b, u32 n, u64 item_cost, llx_range_fn fn,
 		void *arg)
@@ -55,7 +57,7 @@ static void run(struct batch *b, u32 n, u64 item_cost, llx_range_fn fn,
 	struct llx_exec *exec = b->ctx->exec;
 	u32 share = DIV_ROUND_UP(n, exec->n_workers * RANGES_PER_WORKER);
 	u32 least = RANGE_COST_MIN / item_cost;
-	u32 most = RANGE_COST_MAX / item_cost;
+	u32 most = range_cost(b) / item_cost;
 	u32 grain = exec->n_workers > 1 ? max(share, least) : n;
 
 	grain = clamp(grain, 1u, max(most, 1u));
@@ -140,7 +142,7 @@ static void matmul_range(void *arg, u32 begin, u32 end, u32 worker)
 /* A tile of all tokens may be too long for one section. */
 static u32 group_size(const struct batch *b, u64 token_cost)
 {
-	u32 most = RANGE_COST_MAX / token_cost * tokens_per_cost(b);
+	u32 most = range_cost(b) / token_cost * tokens_per_cost(b);
 
 	if (most >= GROUP_TOKENS)
 		most -= most % GROUP_TOKENS;
@@ -320,7 +322,7 @@ static void attention(struct batch *b)
 			FLOAT_MAC_COST * cost_factor(b);
 	u32 most = min(n_group, MAX_HEADS_PER_ITEM);
 
-	b->heads_per_item = clamp((u32)(RANGE_COST_MAX / head_cost), 1u, most);
+	b->heads_per_item = clamp((u32)(range_cost(b) / head_cost), 1u, most);
 	b->items_per_kv_head = DIV_ROUND_UP(n_group, b->heads_per_item);
 	run(b, b->n_tokens * h->n_head_kv * b->items_per_kv_head,
 	    head_cost * b->heads_per_item, attention_range, b);

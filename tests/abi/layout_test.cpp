@@ -98,7 +98,7 @@ TEST(AbiLayout, CommandsKeepTheirNumbers) {
 
 TEST(AbiLayout, VersionsOfThisLayout) {
     EXPECT_EQ(LLAMUX_ABI_VERSION, 2);
-    EXPECT_EQ(LLAMUX_TELEMETRY_SCHEMA, 1);
+    EXPECT_EQ(LLAMUX_TELEMETRY_SCHEMA, 2);
     EXPECT_EQ(abi_c_sees_advice_bytes(), abi_cpp_sees_advice_bytes());
 }
 

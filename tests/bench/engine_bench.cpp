@@ -210,7 +210,7 @@ class TimingExec {
         return 0;
     }
 
-    Base base_{{1, parallel_for}, this};
+    Base base_{{1, 0, parallel_for}, this};
     std::vector<double> seconds_;
 };
 

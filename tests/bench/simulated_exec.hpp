@@ -24,7 +24,7 @@ class SimulatedExec {
     static constexpr double kLineNs = 100;
 
     explicit SimulatedExec(unsigned n_workers)
-        : base_{{n_workers, parallel_for}, this}, free_ns_(n_workers) {}
+        : base_{{n_workers, 0, parallel_for}, this}, free_ns_(n_workers) {}
     SimulatedExec(const SimulatedExec&) = delete;
     SimulatedExec& operator=(const SimulatedExec&) = delete;
 

@@ -4,7 +4,7 @@ import gzip
 import json
 
 SECOND = 1_000_000_000
-HEADER = {"llamux_recording": 1, "telemetry_schema": 1, "boot_id": "b", "kernel": "6.12.1",
+HEADER = {"llamux_recording": 1, "telemetry_schema": 2, "boot_id": "b", "kernel": "6.12.1",
           "model": "", "clock_boot_ns": 100 * SECOND, "clock_wall_ns": 1_600_000_000 * SECOND,
           "tuners": [], "config": {}, "journal": ""}
 

@@ -56,7 +56,7 @@ class ReplayTest(AgentTest):
     def test_broken_files_are_one_line(self):
         self.expect(NO_DATA, "No such file", "replay", str(self.file))
         self.write(llamux_recording=3)
-        said = self.expect(PROBLEM, "a recording of version 3, telemetry 1; this agent reads "
+        said = self.expect(PROBLEM, "a recording of version 3, telemetry 2; this agent reads "
                            "version 1", "replay", str(self.file))
         self.assertEqual(said.count("\n"), 1)
         self.file.write_text("hello\n")

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // An executor that does what the contract allows and nobody expects: ranges of
-// any size up to the grain, in any order, on any worker; and a cancellation in
-// the middle, with ranges left out. Seeded, in one thread.
+// any size up to the grain, in any order, on any worker, for another cost in each
+// loop; and a cancellation in the middle, with ranges left out. Seeded, in one
+// thread.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace llamux::test {
 class ScriptedExec {
   public:
     explicit ScriptedExec(std::uint32_t seed, std::uint32_t n_workers = 3)
-        : base_{{n_workers, parallel_for}, this}, random_(seed) {}
+        : base_{{n_workers, 0, parallel_for}, this}, random_(seed) {}
     ScriptedExec(const ScriptedExec&) = delete;
     ScriptedExec& operator=(const ScriptedExec&) = delete;
 
@@ -49,6 +50,7 @@ class ScriptedExec {
             begin += length;
         }
         std::shuffle(ranges.begin(), ranges.end(), random_);
+        base_.exec.range_cost = LLX_RANGE_COST >> random_() % 7;
         const bool cancelled = n_loops++ == cancel_at;
         if (cancelled)
             ranges.resize(ranges.size() / 2);

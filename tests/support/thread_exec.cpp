@@ -16,7 +16,7 @@ constexpr int kSpins = 500;
 
 }  // namespace
 
-ThreadExec::ThreadExec(unsigned n_workers) : base_{{n_workers, parallel_for}, this} {
+ThreadExec::ThreadExec(unsigned n_workers) : base_{{n_workers, 0, parallel_for}, this} {
     for (unsigned worker = 1; worker < n_workers; worker++)
         helpers_.emplace_back([this, worker] { helper(worker); });
 }

@@ -280,7 +280,7 @@ TEST_F(ReplayTest, HostileLinesGiveOneClearError) {
         {"\x01\x02", "not a recording"},
         {"{}\n", "not a recording"},
         {with("\"llamux_recording\":1", "\"llamux_recording\":2"), "a recording of version 2"},
-        {with("\"telemetry_schema\":1", "\"telemetry_schema\":9"), "telemetry 9"},
+        {with("\"telemetry_schema\":2", "\"telemetry_schema\":9"), "telemetry 9"},
         {with("\"boot_id\":\"boot-1\"", "\"boot_id\":7"), "boot_id is no text"},
         {with("\"config\":{\"apply\":true}", "\"config\":{\"aply\":true}"), "aply is not a field"},
         {head + "{}\n", "boot_ns is missing"},

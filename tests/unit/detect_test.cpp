@@ -165,6 +165,19 @@ TEST(Detect, LlamuxItselfIsFoundAndNeverBlamedAsAGroup) {
     EXPECT_EQ(evidence(found[0], LLAMUX_SOURCE_CPU_PERMILLE)->value, 780u);
 }
 
+// Its threads belong to no group; who computes more than they do is worse.
+TEST(Detect, AModelThatIsMadeToTalkIsLlamuxItself) {
+    auto b = SnapshotBuilder::noisy_neighbour();
+    b->groups[1].cpu_permille = 400;
+    b->inference_permille = 500;
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_SELF);
+    EXPECT_EQ(evidence(found[0], LLAMUX_SOURCE_CPU_PERMILLE)->value, 500u);
+    b->inference_permille = 300;
+    EXPECT_EQ(Found(b)[0].cause, LLAMUX_CAUSE_CPU_CONTENTION);
+}
+
 TEST(Detect, OwnQuotaTooSmall) {
     SnapshotBuilder b;
     b.psi(500, 0, 0);

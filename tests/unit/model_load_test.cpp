@@ -540,7 +540,7 @@ TEST(ModelLoad, LosesNothingWhenMemoryRunsOut) {
 
 // Cancels at the nth loop.
 struct CancellingExec {
-    llx_exec exec = {1, run};
+    llx_exec exec = {1, 0, run};
     int left = 0;
 
     static int run(llx_exec* exec, u32 n, u32 grain, llx_range_fn fn, void* arg) {

@@ -63,6 +63,8 @@ TEST(Snapshot, DifferenceOverTheWindow) {
     now.task_group(28, 1'000 + kSecond, 63, 123);
     before->system.kswapd_wakes = 3;
     now->system.kswapd_wakes = 8;
+    before->inference_ns = 7 * kSecond;
+    now->inference_ns = 8 * kSecond;
 
     const auto s = make(&before, now);
     EXPECT_EQ(s->schema, unsigned{LLAMUX_TELEMETRY_SCHEMA});
@@ -79,6 +81,7 @@ TEST(Snapshot, DifferenceOverTheWindow) {
     EXPECT_EQ(s->groups[0].signals.cpu_weight, LLAMUX_UNKNOWN);
     EXPECT_EQ(s->groups[0].signals.flags, 0u);
     EXPECT_EQ(s->record.kswapd_wakes, 5u);
+    EXPECT_EQ(s->inference_permille, 250u);
 }
 
 TEST(Snapshot, FirstHasTotalsAndNoWindow) {
@@ -92,6 +95,7 @@ TEST(Snapshot, FirstHasTotalsAndNoWindow) {
     EXPECT_EQ(s->groups[0].record.forks, 23u);
     EXPECT_EQ(s->groups[0].signals.throttled_us, 17u);
     EXPECT_EQ(s->groups[0].cpu_permille, 0u);
+    EXPECT_EQ(s->inference_permille, 0u);
 }
 
 TEST(Snapshot, EvictedRecordStartsFromZeroAsAWhole) {

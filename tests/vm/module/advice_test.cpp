@@ -214,8 +214,16 @@ TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
     EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
     EXPECT_TRUE(eventually([&] { return getpriority(PRIO_PROCESS, thread) == 19; }));
     EXPECT_EQ(users[2].poll(POLLIN, 0), 0) << "the last user's turn came before";
+    // What that window had of inference was the users', not the ranking.
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(3).get()), 0);
+    EXPECT_GT(advice.snapshot->inference_permille, 0u);
     for (const Device& user : users)
         ioctl(user.fd(), LLAMUX_IOC_CANCEL);
+    EXPECT_TRUE(eventually([&] { return proc_values("status")["state"] == "idle"; }));
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(4).get()), 0);
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);  // ranks
+    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(5).get()), 0);
+    EXPECT_EQ(advice.snapshot->inference_permille, 0u) << "ranking is no user's prompt";
 }
 
 // A context too small for the prompt: an error, and the rules still answer.

@@ -178,6 +178,29 @@ TEST(ModuleLife, ACpuLeavesDuringInference) {
     EXPECT_EQ(device.answer(), expected);
 }
 
+// Where QEMU translates, ranges cut for a real CPU hold the FPU, and so the CPU,
+// for milliseconds: they must be cut again.
+TEST(ModuleLife, SectionsStayShortOnASlowCpu) {
+    const Module module("n_ctx=0 model=" + write_model("slow", slow_model()));
+    const std::uint64_t whole = proc_number("status", "range_cost");
+    EXPECT_GE(whole, 1U << 20);
+    const Device device;
+    device.set_greedy(10);
+    ASSERT_EQ(device.prompt(std::string(40, 'x')), 0);
+    device.answer();
+    const llamux_stats before = read_stats(device);
+    ASSERT_EQ(device.prompt(std::string(40, 'y')), 0);
+    device.answer();
+    const llamux_stats after = read_stats(device);
+    const double mean_ns = static_cast<double>(after.cpu_ns - before.cpu_ns) /
+                           static_cast<double>(after.fpu_sections - before.fpu_sections);
+    std::cout << "mean section: " << mean_ns / 1000 << " us\n";
+    if (proc_values("status").at("isa") == "avx2tcg") {
+        EXPECT_LT(proc_number("status", "range_cost"), whole);
+    }
+    EXPECT_LT(mean_ns, 1e6);  // the host may be busy
+}
+
 TEST(ModuleLife, SelftestIsOneVerdict) {
     ASSERT_EQ(std::system("dmesg -C"), 0);
     const Module module("selftest=1");

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The detectors of what is wrong with memory: a limit, a leak, swapping, pages
+ * that are dropped and read again, reclaim.
+ */
+#include "detect_scene.h"
+
+/*
+ * What a limit costs shows as memory pressure, or, where the pages that it drops
+ * are those of files, as waiting for a disk to read them again.
+ */
+static bool feels_limit(const struct scene *sc, group_t *g)
+{
+	return pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) ||
+	       (level_of(sc, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE) &&
+		level_of(sc, g, LLAMUX_SOURCE_REFAULTS_PER_SECOND));
+}
+
+bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
+	group_t *g = top_group(sc, source, may_be_victim, NULL);
+	u64 limit;
+	u64 used;
+
+	if (!g || !level_of(sc, g, source) || !feels_limit(sc, g))
+		return false;
+	limit = g->signals.memory_high_bytes;
+	used = g->signals.memory_current_bytes;
+	if (!llx_known(limit) || !llx_known(used) || used < limit / 10 * 9)
+		return false;
+	fact->level = level_of(sc, g, source);
+	fact->victim_id = id_of(g);
+	add_evidence(sc, fact, g, source);
+	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
+	add_evidence(sc, fact, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
+	return true;
+}
+
+static bool memory_pressed(const struct scene *sc)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE;
+
+	if (llx_known(llx_measure_value(sc->s, NULL, source)))
+		return level_of(sc, NULL, source);
+	return level_of(sc, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
+}
+
+static void memory_evidence(const struct scene *sc, struct llamux_fact *fact)
+{
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
+}
+
+/* The group that spends most time reclaiming, unless it is the culprit. */
+static u64 reclaim_victim(const struct scene *sc, group_t *culprit)
+{
+	return id_of(top_group(sc, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND,
+			       may_be_victim, culprit));
+}
+
+bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_GROWTH_KIB_PER_SECOND;
+	enum llx_level scarce =
+		level_of(sc, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
+	group_t *top = NULL;
+	u64 best = 0;
+	u32 i;
+
+	if (!scarce || (!memory_pressed(sc) && scarce < LLX_LEVEL_HIGH))
+		return false;
+	for (i = 0; i < llx_measure_groups(sc->s); i++) {
+		group_t *g = &sc->s->groups[i];
+		u64 growth = llx_baseline_growth(sc->b, sc->s, g);
+
+		if (!may_be_culprit(g) || !llx_known(growth))
+			continue;
+		if (beats(growth, id_of(g), best, top)) {
+			top = g;
+			best = growth;
+		}
+	}
+	if (!top || !llx_measure_level(sc->s, source, best))
+		return false;
+	fact->level = max_t(u32, scarce, llx_measure_level(sc->s, source, best));
+	fact->culprit_id = id_of(top);
+	fact->victim_id = reclaim_victim(sc, top);
+	add_number(sc, fact, top, source, best);
+	memory_evidence(sc, fact);
+	return true;
+}
+
+bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_SWAP_PAGES_PER_SECOND;
+	u64 in = llx_measure_rate(sc->s, sc->s->signals.swap_in_pages);
+	u64 out = llx_measure_rate(sc->s, sc->s->signals.swap_out_pages);
+	u64 least = llx_measure_threshold(sc->s, source, LLX_LEVEL_SOME) / 4;
+
+	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
+		return false;
+	if (!llx_known(in) || !llx_known(out) || in < least || out < least)
+		return false;
+	fact->level = level_of(sc, NULL, source);
+	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE,
+					  may_be_victim, NULL));
+	add_evidence(sc, fact, NULL, source);
+	memory_evidence(sc, fact);
+	return true;
+}
+
+bool llx_find_thrash(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_REFAULTS_PER_SECOND;
+
+	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
+		return false;
+	fact->level = level_of(sc, NULL, source);
+	fact->victim_id = id_of(top_group(sc, source, may_be_victim, NULL));
+	add_evidence(sc, fact, NULL, source);
+	memory_evidence(sc, fact);
+	return true;
+}
+
+/* Only when nothing says why there is reclaim. */
+bool llx_find_reclaim(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND;
+
+	if (found(sc, LLAMUX_CAUSE_MEMORY_LEAK) ||
+	    found(sc, LLAMUX_CAUSE_SWAP_THRASH) ||
+	    found(sc, LLAMUX_CAUSE_MEMORY_THRASH))
+		return false;
+	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
+		return false;
+	fact->level = level_of(sc, NULL, source);
+	fact->victim_id = reclaim_victim(sc, NULL);
+	add_evidence(sc, fact, NULL, source);
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
+	return true;
+}
