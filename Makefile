@@ -8,6 +8,7 @@
 #   make test-agent-vm  what the agent promises, in guests with systemd
 #   make test-tinyllama  the engine at TinyLlama's full size, natively and in guests
 #   make gym        what decisions are worth: the fault suite on both kernels (hours)
+#   make test-sanitize  the engine's tests under ASan with UBSan, TSan and valgrind
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
 #   make bench      measure speed; make lint; make clean
@@ -21,7 +22,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test test-agent-vm test-tinyllama test-uml gym bench lint fuzz install clean
+.PHONY: all setup configure demo test test-agent-vm test-tinyllama test-sanitize test-uml gym bench lint fuzz install clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -56,6 +57,13 @@ test-tinyllama: all
 gym: all
 	tests/support/setup.sh gym
 	tests/gym/gym
+
+test-sanitize: sanitize-asan-ubsan sanitize-tsan sanitize-valgrind
+
+sanitize-%: setup
+	cmake --preset $*
+	cmake --build --preset $* -j $(JOBS) --target engine-tests
+	ctest --preset $* -L engine- --timeout 1200 -j $(JOBS)
 
 bench: all
 	tests/bench/run.sh

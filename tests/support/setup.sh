@@ -48,6 +48,8 @@ required|tests/cli: the monitor in a terminal|tmux
 required|tests/cli|mandoc fish zsh systemd
 # sanitizers and libFuzzer for clang
 required|the fuzz preset|libclang-rt-14-dev
+# uninitialised memory, of the engine's tests
+required|make test-sanitize|valgrind
 # style checks of tests/lint; perl runs the kernel's checkpatch
 required|tests/lint|clang-format shellcheck perl
 # benchmarks
