@@ -44,6 +44,7 @@ bool llx_bug(const char *expression, const char *file, int line)
 
 static _Thread_local u64 n_allocs;
 static _Thread_local u64 failing_alloc;
+static _Thread_local u64 n_blocks;
 
 u64 llx_alloc_fail_nth(u64 nth)
 {
@@ -52,6 +53,11 @@ u64 llx_alloc_fail_nth(u64 nth)
 	n_allocs = 0;
 	failing_alloc = nth;
 	return asked;
+}
+
+u64 llx_alloc_blocks(void)
+{
+	return n_blocks;
 }
 
 void *llx_alloc(size_t bytes)
@@ -63,12 +69,17 @@ void *llx_alloc(size_t bytes)
 	if (!bytes || bytes > (size_t)-64)
 		return NULL;
 	p = aligned_alloc(64, ALIGN(bytes, 64));
-	if (p)
-		memset(p, 0, bytes);
+	if (!p)
+		return NULL;
+	memset(p, 0, bytes);
+	n_blocks++;
 	return p;
 }
 
 void llx_free(const void *pointer)
 {
+	if (!pointer)
+		return;
+	n_blocks--;
 	free((void *)pointer);
 }

@@ -110,6 +110,9 @@ void llx_free(const void *pointer);
  */
 u64 llx_alloc_fail_nth(u64 nth);
 
+/* For tests: how many allocations this thread made and did not free. */
+u64 llx_alloc_blocks(void);
+
 #ifdef __cplusplus
 }
 #endif

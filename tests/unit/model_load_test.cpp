@@ -517,27 +517,6 @@ TEST(ModelLoad, PassesOnWhatTheReaderReturns) {
     EXPECT_STREQ(load(file).error.text, "cannot read 65536 bytes of the file: error 5");
 }
 
-TEST(ModelLoad, LosesNothingWhenMemoryRunsOut) {
-    GgufWriter writer = TinyModel().build();
-    writer.add_tensor("rope_freqs.weight", {8}, LLX_TYPE_F32, eight_times(1.0F));
-    // Metadata beyond the first read, so that it grows, too.
-    writer.set("llamux.padding", std::string(100000, 'p'));
-    const Bytes whole = writer.bytes();
-    File file(whole);
-    llx_alloc_fail_nth(0);
-    ASSERT_EQ(load(file).code, 0);
-    const std::uint64_t n_allocs = llx_alloc_fail_nth(0);
-    ASSERT_GE(n_allocs, 10U);
-    for (std::uint64_t nth = 1; nth <= n_allocs; nth++) {
-        llx_alloc_fail_nth(nth);
-        const Loaded loaded = load(file);
-        EXPECT_EQ(loaded.code, -ENOMEM) << nth;
-        EXPECT_TRUE(std::string(loaded.error.text).starts_with("no memory for ")) << nth;
-    }
-    llx_alloc_fail_nth(0);
-    EXPECT_EQ(load(file).code, 0);
-}
-
 // Cancels at the nth loop.
 struct CancellingExec {
     llx_exec exec = {1, 0, run};
