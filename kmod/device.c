@@ -4,6 +4,7 @@
  * User memory is touched here, in ioctl.c and in proc.c, and nowhere else.
  */
 #include "device.h"
+#include "engine/command.h"
 #include "ioctl.h"
 #include "model_file.h"
 #include "session.h"
@@ -40,9 +41,10 @@ static ssize_t device_write(struct file *file, const char __user *user,
 	char *text;
 	int err;
 
-	if (bytes > LLAMUX_PROMPT_MAX)
-		return -E2BIG;
-	text = llx_copy_text((uintptr_t)user, bytes, LLAMUX_PROMPT_MAX);
+	err = llx_command_check_text(bytes, LLAMUX_PROMPT_MAX);
+	if (err)
+		return err;
+	text = llx_copy_text((uintptr_t)user, bytes);
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 	err = llx_session_prompt(file->private_data, text, bytes,

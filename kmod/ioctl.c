@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ioctls of /dev/llamux: decodes them, checks what they hand in, copies in
- * and out. include/uapi/llamux.h is the contract.
+ * The ioctls of /dev/llamux: copies their structs in, has them checked
+ * (engine/command.c), does what they ask for and copies out.
+ * include/uapi/llamux.h is the contract.
  */
 #include "ioctl.h"
 #include "advice.h"
+#include "engine/command.h"
 #include "engine/model.h"
 #include "engine/score.h"
 #include "evaluate.h"
@@ -24,7 +26,6 @@
 #include <llamux/telemetry.h>
 #include <uapi/llamux.h>
 
-#define STRUCT_MAX SZ_64K /* bytes a caller's struct may claim to have */
 #define ADVICE_PROMPT_MAX SZ_64K
 
 /* ---- copying ---------------------------------------------------------------- */
@@ -40,11 +41,9 @@ static int copy_in(void *dst, size_t size, const void __user *src)
 
 	if (get_user(user_size, (const u32 __user *)src))
 		return -EFAULT;
-	if (user_size < size)
-		return -EINVAL;
-	if (user_size > STRUCT_MAX)
-		return -E2BIG;
-	err = copy_struct_from_user(dst, size, src, user_size);
+	err = llx_command_check_size(size, user_size);
+	if (!err)
+		err = copy_struct_from_user(dst, size, src, user_size);
 	if (err)
 		return err;
 	*(u32 *)dst = user_size; /* it may have changed meanwhile */
@@ -56,15 +55,10 @@ static int copy_out(void __user *dst, const void *src, size_t size)
 	return copy_to_user(dst, src, size) ? -EFAULT : 0;
 }
 
-char *llx_copy_text(u64 address, u32 bytes, u32 max)
+char *llx_copy_text(u64 address, u32 bytes)
 {
-	char *text;
+	char *text = kvmalloc(bytes + 1, GFP_KERNEL_ACCOUNT);
 
-	if (!bytes)
-		return ERR_PTR(-EINVAL);
-	if (bytes > max)
-		return ERR_PTR(-E2BIG);
-	text = kvmalloc(bytes + 1, GFP_KERNEL_ACCOUNT);
 	if (!text)
 		return ERR_PTR(-ENOMEM);
 	if (copy_from_user(text, u64_to_user_ptr(address), bytes)) {
@@ -77,18 +71,13 @@ char *llx_copy_text(u64 address, u32 bytes, u32 max)
 
 /* ---- version, model, parameters, statistics ---------------------------------- */
 
-static int ioctl_version(struct llx_session *session, void __user *user)
+static int ioctl_version(struct llx_session *session, void *argument)
 {
-	struct llamux_version version;
-	int err = copy_in(&version, sizeof(version), user);
+	struct llamux_version *version = argument;
 
-	if (err)
-		return err;
-	if (version.reserved)
-		return -EINVAL;
-	version.abi = LLAMUX_ABI_VERSION;
-	version.telemetry_schema = LLAMUX_TELEMETRY_SCHEMA;
-	return copy_out(user, &version, sizeof(version));
+	version->abi = LLAMUX_ABI_VERSION;
+	version->telemetry_schema = LLAMUX_TELEMETRY_SCHEMA;
+	return 0;
 }
 
 static int load_from_fd(int fd, u32 chat_template, struct llx_error *error)
@@ -104,111 +93,72 @@ static int load_from_fd(int fd, u32 chat_template, struct llx_error *error)
 	return status;
 }
 
-static int ioctl_load(struct llx_session *session, void __user *user)
+static int ioctl_load(struct llx_session *session, void *argument)
 {
-	struct llamux_load load;
+	struct llamux_load *load = argument;
 	struct llx_error error = {};
 	int status;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	status = copy_in(&load, sizeof(load), user);
-	if (status)
-		return status;
-	if (load.flags || load.chat_template >= LLAMUX_N_TEMPLATES)
-		return -EINVAL;
-	status = load_from_fd(load.fd, load.chat_template, &error);
-	memset(load.error, 0, sizeof(load.error));
-	strscpy(load.error, error.text, sizeof(load.error));
-	if (copy_out(user, &load, sizeof(load)))
-		return -EFAULT;
+	status = load_from_fd(load->fd, load->chat_template, &error);
+	memset(load->error, 0, sizeof(load->error));
+	strscpy(load->error, error.text, sizeof(load->error));
 	return status;
 }
 
-static int ioctl_model_info(struct llx_session *session, void __user *user)
+static int ioctl_model_info(struct llx_session *session, void *argument)
 {
-	struct llamux_model_info info;
-	struct llx_loaded *loaded;
-	u32 size;
-	int err = copy_in(&info, sizeof(info), user);
+	struct llamux_model_info *info = argument;
+	struct llx_loaded *loaded = llx_model_get();
+	u32 size = info->size;
 
-	if (err)
-		return err;
-	loaded = llx_model_get();
 	if (!loaded)
 		return -ENODATA;
-	size = info.size;
-	memset(&info, 0, sizeof(info));
-	info.size = size;
-	llx_model_file_info(loaded, &info);
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	llx_model_file_info(loaded, info);
 	llx_model_put(loaded);
-	return copy_out(user, &info, sizeof(info));
+	return 0;
 }
 
-static int ioctl_get_params(struct llx_session *session, void __user *user)
+static int ioctl_get_params(struct llx_session *session, void *argument)
 {
-	struct llamux_params params;
-	u32 size;
-	int err = copy_in(&params, sizeof(params), user);
+	struct llamux_params *params = argument;
+	u32 size = params->size;
 
-	if (err)
-		return err;
-	size = params.size;
-	params = session->params;
-	params.size = size;
-	return copy_out(user, &params, sizeof(params));
+	*params = session->params;
+	params->size = size;
+	return 0;
 }
 
-static int ioctl_set_params(struct llx_session *session, void __user *user)
+static int ioctl_set_params(struct llx_session *session, void *argument)
 {
-	struct llamux_params params;
-	int err = copy_in(&params, sizeof(params), user);
+	const struct llamux_params *params = argument;
 
-	if (!err)
-		err = llx_session_check_params(&params);
-	if (!err)
-		session->params = params;
-	return err;
+	session->params = *params;
+	return 0;
 }
 
-static int ioctl_stats(struct llx_session *session, void __user *user)
+static int ioctl_stats(struct llx_session *session, void *argument)
 {
-	struct llamux_stats stats;
-	int err = copy_in(&stats, sizeof(stats), user);
-
-	if (err)
-		return err;
-	llx_stats_read(&stats);
-	return copy_out(user, &stats, sizeof(stats));
+	llx_stats_read(argument);
+	return 0;
 }
 
 /* ---- telemetry ---------------------------------------------------------------- */
 
-static int ioctl_bind(struct llx_session *session, void __user *user)
+static int ioctl_bind(struct llx_session *session, void *argument)
 {
-	struct llamux_bind bind;
-	int err;
-
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	err = copy_in(&bind, sizeof(bind), user);
-	if (err)
-		return err;
-	if (bind.reserved)
-		return -EINVAL;
-	return llx_telemetry_bind(&bind);
+	return llx_telemetry_bind(argument);
 }
 
 /* Copies signals (if any) in, takes a snapshot, copies it out (if wanted). */
 static int take_snapshot(struct llx_session *session, u64 signals_address,
-			 u64 snapshot_address, u64 snapshot_size)
+			 u64 snapshot_address)
 {
 	struct llamux_signals *signals = NULL;
 	const struct llamux_snapshot *snapshot;
 	int err = 0;
 
-	if (snapshot_address && snapshot_size != sizeof(*snapshot))
-		return -EINVAL;
 	if (signals_address) {
 		signals = kvmalloc(sizeof(*signals), GFP_KERNEL_ACCOUNT);
 		if (!signals)
@@ -230,31 +180,18 @@ out:
 	return err;
 }
 
-static int ioctl_snapshot(struct llx_session *session, void __user *user)
+static int ioctl_snapshot(struct llx_session *session, void *argument)
 {
-	struct llamux_snapshot_request request;
-	int err;
+	const struct llamux_snapshot_request *request = argument;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	err = copy_in(&request, sizeof(request), user);
-	if (err)
-		return err;
-	if (request.flags)
-		return -EINVAL;
-	return take_snapshot(session, request.signals, request.snapshot,
-			     request.snapshot_size);
+	return take_snapshot(session, request->signals, request->snapshot);
 }
 
-static int last_snapshot(struct llx_session *session, u64 signals_address,
-			 u64 snapshot_address, u64 snapshot_size)
+static int last_snapshot(struct llx_session *session, u64 snapshot_address)
 {
 	const struct llamux_snapshot *snapshot;
 
 	snapshot = llx_advice_last_snapshot(session);
-	if (signals_address ||
-	    (snapshot_address && snapshot_size != sizeof(*snapshot)))
-		return -EINVAL;
 	if (!snapshot)
 		return -ENODATA;
 	if (!snapshot_address)
@@ -263,85 +200,51 @@ static int last_snapshot(struct llx_session *session, u64 signals_address,
 			sizeof(*snapshot));
 }
 
-static int advise(struct llx_session *session, const struct llamux_advice *in,
-		  struct llamux_advice *advice, char *text, u32 text_size)
+static int advise(struct llx_session *session,
+		  const struct llamux_advice *request,
+		  struct llamux_advice *answer, char *text, u32 text_size)
 {
 	int err;
 
-	if (in->flags & LLAMUX_ADVISE_LAST_SNAPSHOT)
-		err = last_snapshot(session, in->signals, in->snapshot,
-				    in->snapshot_size);
+	if (request->flags & LLAMUX_ADVISE_LAST_SNAPSHOT)
+		err = last_snapshot(session, request->snapshot);
 	else
-		err = take_snapshot(session, in->signals, in->snapshot,
-				    in->snapshot_size);
+		err = take_snapshot(session, request->signals,
+				    request->snapshot);
 	if (!err)
-		err = llx_advice_give(session, in->flags, advice, text,
+		err = llx_advice_give(session, request->flags, answer, text,
 				      text_size);
-	if (err)
-		return err;
-	advice->size = in->size;
-	advice->flags = in->flags;
-	advice->signals = in->signals;
-	advice->snapshot = in->snapshot;
-	advice->snapshot_size = in->snapshot_size;
-	advice->prompt = in->prompt;
-	advice->prompt_size = in->prompt_size;
-	return 0;
+	if (!err && request->prompt)
+		err = copy_out(u64_to_user_ptr(request->prompt), text,
+			       strlen(text) + 1);
+	return err;
 }
 
-static int ioctl_advise(struct llx_session *session, void __user *user)
+static int ioctl_advise(struct llx_session *session, void *argument)
 {
-	const u32 flags = LLAMUX_ADVISE_RULES_ONLY | LLAMUX_ADVISE_LAST_SNAPSHOT;
-	struct llamux_advice *advice; /* [0] as given, [1] as answered */
-	char *text = NULL;
-	u32 text_size;
+	const size_t n_in = offsetof(struct llamux_advice, ranked_by);
+	struct llamux_advice *request = argument;
+	struct llamux_advice *answer;
+	u32 text_size = 1;
 	int err = -ENOMEM;
+	char *text;
 
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	advice = kcalloc(2, sizeof(*advice), GFP_KERNEL_ACCOUNT);
-	if (!advice)
-		return -ENOMEM;
-	err = copy_in(&advice[0], sizeof(*advice), user);
-	if (err)
-		goto out;
-	err = -EINVAL;
-	if (advice->flags & ~flags || (advice->prompt && !advice->prompt_size))
-		goto out;
-	text_size = advice->prompt ?
-		    min_t(u64, advice->prompt_size, ADVICE_PROMPT_MAX) : 1;
-	err = -ENOMEM;
+	if (request->prompt)
+		text_size = min_t(u64, request->prompt_size, ADVICE_PROMPT_MAX);
 	text = kvzalloc(text_size, GFP_KERNEL_ACCOUNT);
-	if (!text)
-		goto out;
-	err = advise(session, &advice[0], &advice[1], text, text_size);
-	if (!err && advice->prompt)
-		err = copy_out(u64_to_user_ptr(advice->prompt), text,
-			       strlen(text) + 1);
-	if (!err)
-		err = copy_out(user, &advice[1], sizeof(*advice));
-out:
+	answer = kzalloc(sizeof(*answer), GFP_KERNEL_ACCOUNT);
+	if (text && answer)
+		err = advise(session, request, answer, text, text_size);
+	if (!err) {
+		memcpy(answer, request, n_in);
+		*request = *answer;
+	}
+	kfree(answer);
 	kvfree(text);
-	kfree(advice);
 	return err;
 }
 
 /* ---- direct use of the model --------------------------------------------------- */
-
-/* Exactly @n texts, each NUL ended, none too long. */
-static bool phrases_are_valid(const char *phrases, u32 bytes, u32 n)
-{
-	while (n && bytes) {
-		size_t length = strnlen(phrases, bytes);
-
-		if (length == bytes || !length || length >= LLAMUX_PHRASE_MAX)
-			return false;
-		phrases += length + 1;
-		bytes -= length + 1;
-		n--;
-	}
-	return !n && !bytes;
-}
 
 static int score(struct llx_session *session, struct llamux_score *score,
 		 const char *prompt, const char *phrases,
@@ -367,43 +270,41 @@ static int score(struct llx_session *session, struct llamux_score *score,
 	return 0;
 }
 
-static int ioctl_score(struct llx_session *session, void __user *user)
+static int score_text(struct llx_session *session, struct llamux_score *request,
+		      const char *prompt, const char *phrases)
 {
-	const u32 phrases_max = LLAMUX_MAX_CANDIDATES * LLAMUX_PHRASE_MAX;
-	struct llx_phrase *results = NULL;
-	struct llamux_score request;
-	char *phrases = NULL;
-	char *prompt;
-	int err = copy_in(&request, sizeof(request), user);
+	struct llx_phrase *results;
+	int err;
 
+	err = llx_command_check_phrases(phrases, request->phrases_bytes,
+					request->n_phrases);
 	if (err)
 		return err;
-	if (request.flags || request.reserved || !request.n_phrases ||
-	    request.n_phrases > LLAMUX_MAX_CANDIDATES)
-		return -EINVAL;
-	prompt = llx_copy_text(request.prompt, request.prompt_bytes,
-			       LLAMUX_PROMPT_MAX);
+	results = kcalloc(request->n_phrases, sizeof(*results),
+			  GFP_KERNEL_ACCOUNT);
+	if (!results)
+		return -ENOMEM;
+	err = score(session, request, prompt, phrases, results);
+	kfree(results);
+	return err;
+}
+
+static int ioctl_score(struct llx_session *session, void *argument)
+{
+	struct llamux_score *request = argument;
+	char *phrases;
+	char *prompt;
+	int err;
+
+	prompt = llx_copy_text(request->prompt, request->prompt_bytes);
 	if (IS_ERR(prompt))
 		return PTR_ERR(prompt);
-	phrases = llx_copy_text(request.phrases, request.phrases_bytes, phrases_max);
+	phrases = llx_copy_text(request->phrases, request->phrases_bytes);
 	if (IS_ERR(phrases)) {
 		kvfree(prompt);
 		return PTR_ERR(phrases);
 	}
-	err = -EINVAL;
-	if (!phrases_are_valid(phrases, request.phrases_bytes,
-			       request.n_phrases))
-		goto out;
-	results = kcalloc(request.n_phrases, sizeof(*results),
-			  GFP_KERNEL_ACCOUNT);
-	err = -ENOMEM;
-	if (!results)
-		goto out;
-	err = score(session, &request, prompt, phrases, results);
-	if (!err)
-		err = copy_out(user, &request, sizeof(request));
-out:
-	kfree(results);
+	err = score_text(session, request, prompt, phrases);
 	kvfree(phrases);
 	kvfree(prompt);
 	return err;
@@ -446,78 +347,103 @@ out:
 	return err;
 }
 
-static int ioctl_eval(struct llx_session *session, void __user *user)
+static int ioctl_eval(struct llx_session *session, void *argument)
 {
-	struct llamux_eval request;
+	struct llamux_eval *request = argument;
 	struct llx_loaded *loaded;
 	char *prompt;
-	int err = copy_in(&request, sizeof(request), user);
+	int err = -EAGAIN;
 
-	if (err)
-		return err;
-	if (request.flags || request.reserved)
-		return -EINVAL;
-	prompt = llx_copy_text(request.prompt, request.prompt_bytes,
-			       LLAMUX_PROMPT_MAX);
+	prompt = llx_copy_text(request->prompt, request->prompt_bytes);
 	if (IS_ERR(prompt))
 		return PTR_ERR(prompt);
 	loaded = llx_model_get();
-	err = loaded ? eval_on(session, loaded, &request, prompt) : -EAGAIN;
-	if (loaded)
+	if (loaded) {
+		err = eval_on(session, loaded, request, prompt);
 		llx_model_put(loaded);
-	if (!err)
-		err = copy_out(user, &request, sizeof(request));
+	}
 	kvfree(prompt);
 	return err;
 }
 
+/* ---- dispatch ------------------------------------------------------------------- */
+
+/* @handle gets the struct, checked; what it leaves in it is copied out. */
 struct command {
 	unsigned int number;
-	int (*handle)(struct llx_session *session, void __user *user);
-	bool locked; /* with the session's lock held */
+	int (*handle)(struct llx_session *session, void *argument);
+	bool locked;	   /* with the session's lock held */
+	bool is_admin;	   /* needs CAP_SYS_ADMIN */
+	bool tells_errors; /* copied out after a failure, too */
 };
 
 static const struct command commands[] = {
 	{ LLAMUX_IOC_VERSION, ioctl_version },
-	{ LLAMUX_IOC_LOAD, ioctl_load },
+	{ LLAMUX_IOC_LOAD, ioctl_load, .is_admin = true, .tells_errors = true },
 	{ LLAMUX_IOC_MODEL_INFO, ioctl_model_info },
-	{ LLAMUX_IOC_GET_PARAMS, ioctl_get_params, true },
-	{ LLAMUX_IOC_SET_PARAMS, ioctl_set_params, true },
+	{ LLAMUX_IOC_GET_PARAMS, ioctl_get_params, .locked = true },
+	{ LLAMUX_IOC_SET_PARAMS, ioctl_set_params, .locked = true },
 	{ LLAMUX_IOC_STATS, ioctl_stats },
-	{ LLAMUX_IOC_BIND, ioctl_bind },
-	{ LLAMUX_IOC_SNAPSHOT, ioctl_snapshot, true },
-	{ LLAMUX_IOC_ADVISE, ioctl_advise, true },
-	{ LLAMUX_IOC_SCORE, ioctl_score, true },
-	{ LLAMUX_IOC_EVAL, ioctl_eval, true },
+	{ LLAMUX_IOC_BIND, ioctl_bind, .is_admin = true },
+	{ LLAMUX_IOC_SNAPSHOT, ioctl_snapshot, .locked = true, .is_admin = true },
+	{ LLAMUX_IOC_ADVISE, ioctl_advise, .locked = true, .is_admin = true },
+	{ LLAMUX_IOC_SCORE, ioctl_score, .locked = true },
+	{ LLAMUX_IOC_EVAL, ioctl_eval, .locked = true },
 };
 
-/* A longer struct of a later version has another size in its number. */
-static unsigned int without_size(unsigned int number)
+static const struct command *find_command(unsigned int number)
 {
-	return number & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].number == number)
+			return &commands[i];
+	return NULL;
+}
+
+static int run(const struct command *command, struct llx_session *session,
+	       void *argument, void __user *user)
+{
+	const size_t size = _IOC_SIZE(command->number);
+	int err = copy_in(argument, size, user);
+
+	if (!err)
+		err = llx_command_check(command->number, argument);
+	if (err)
+		return err;
+	err = command->handle(session, argument);
+	if (_IOC_DIR(command->number) & _IOC_READ &&
+	    (!err || command->tells_errors) && copy_out(user, argument, size))
+		return -EFAULT;
+	return err;
 }
 
 int llx_ioctl(struct llx_session *session, unsigned int number,
 	      void __user *user)
 {
 	const struct command *command;
+	void *argument;
 	int err;
 
+	number = llx_command_find(number);
 	if (number == LLAMUX_IOC_CANCEL) {
 		llx_session_cancel(session);
 		return 0;
 	}
-	for (command = commands; command < commands + ARRAY_SIZE(commands);
-	     command++) {
-		if (without_size(command->number) == without_size(number))
-			goto found;
+	command = find_command(number);
+	if (!command)
+		return -ENOTTY;
+	if (command->is_admin && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	argument = kzalloc(_IOC_SIZE(number), GFP_KERNEL_ACCOUNT);
+	if (!argument)
+		return -ENOMEM;
+	err = -EINTR;
+	if (!command->locked || !mutex_lock_interruptible(&session->lock)) {
+		err = run(command, session, argument, user);
+		if (command->locked)
+			mutex_unlock(&session->lock);
 	}
-	return -ENOTTY;
-found:
-	if (command->locked && mutex_lock_interruptible(&session->lock))
-		return -EINTR;
-	err = command->handle(session, user);
-	if (command->locked)
-		mutex_unlock(&session->lock);
+	kfree(argument);
 	return err;
 }

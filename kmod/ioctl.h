@@ -22,13 +22,12 @@ int llx_ioctl(struct llx_session *session, unsigned int number,
 /**
  * llx_copy_text() - text out of user memory
  * @address: where
- * @bytes: how long
- * @max: how long it may be
+ * @bytes: how long: llx_command_check_text() accepts that
  *
  * Context: process, may sleep.
  * Return: a NUL-ended copy for kvfree(), or an
- * ERR_PTR: -EINVAL empty; -E2BIG; -EFAULT; -ENOMEM.
+ * ERR_PTR: -EFAULT; -ENOMEM.
  */
-char *llx_copy_text(u64 address, u32 bytes, u32 max);
+char *llx_copy_text(u64 address, u32 bytes);
 
 #endif

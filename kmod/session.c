@@ -525,20 +525,6 @@ void llx_session_default_params(struct llamux_params *params)
 	};
 }
 
-int llx_session_check_params(const struct llamux_params *params)
-{
-	if (params->format > LLAMUX_FORMAT_ASK ||
-	    params->temperature_milli > 5000 ||
-	    params->top_p_milli < 1 || params->top_p_milli > 1000 ||
-	    params->min_p_milli > 1000 ||
-	    params->repeat_penalty_milli < 1000 ||
-	    params->repeat_penalty_milli > 2000 ||
-	    params->repeat_last_n > LLX_SAMPLER_HISTORY ||
-	    params->flags & ~LLAMUX_PARAM_KEEP_CONTEXT || params->reserved)
-		return -EINVAL;
-	return 0;
-}
-
 struct llx_session *llx_session_open(kuid_t uid)
 {
 	struct llx_session *session;

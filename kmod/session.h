@@ -134,9 +134,6 @@ void llx_session_forget_context(struct llx_session *session);
 /* Parameters of a new session. */
 void llx_session_default_params(struct llamux_params *params);
 
-/* Return: 0, or -EINVAL: a parameter is out of range. */
-int llx_session_check_params(const struct llamux_params *params);
-
 /*
  * Drops contexts of models that were replaced, where no request is under way.
  * Process context.

@@ -83,14 +83,10 @@ int llx_telemetry_bind(const struct llamux_bind *bind)
 {
 	struct bpf_map *cgroups, *system;
 
-	if (bind->reserved)
-		return -EINVAL;
-	if (bind->cgroups_fd == -1 && bind->system_fd == -1) {
+	if (bind->cgroups_fd == -1) {
 		llx_telemetry_unbind();
 		return 0;
 	}
-	if (bind->cgroups_fd == -1 || bind->system_fd == -1)
-		return -EINVAL;
 
 	cgroups = get_map(bind->cgroups_fd, BPF_MAP_TYPE_LRU_PERCPU_HASH,
 			  sizeof(struct llamux_cgroup_key), sizeof(struct llamux_cgroup_record),

@@ -24,7 +24,8 @@ struct llx_telemetry_window;
 
 /**
  * llx_telemetry_bind() - make two BPF maps the source of all snapshots
- * @bind: copied in already; size, flags and capability checked by the caller.
+ * @bind: copied in already; llx_command_check() and capability passed: both
+ *	maps or none
  *
  * Replaces the maps bound before. Both file descriptors -1: unbinds. On an
  * error the former binding stays. The references are kept until unbind, so
@@ -35,9 +36,8 @@ struct llx_telemetry_window;
  *
  * Context: process, in the task that owns the file descriptors; may sleep.
  * Return: 0; -EBADF if a descriptor is not open; -EINVAL if it is not a BPF
- * map, only one of the two is -1, reserved is not 0, or a map's type, key
- * size, value size or number of entries is not that of
- * include/llamux/telemetry.h.
+ * map, or a map's type, key size, value size or number of entries is not that
+ * of include/llamux/telemetry.h.
  */
 int llx_telemetry_bind(const struct llamux_bind *bind);
 

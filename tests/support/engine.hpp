@@ -11,6 +11,7 @@ extern "C" {
 #include "engine/baseline.h"
 #include "engine/bpe.h"
 #include "engine/candidates.h"
+#include "engine/command.h"
 #include "engine/detect.h"
 #include "engine/exec.h"
 #include "engine/gguf.h"
