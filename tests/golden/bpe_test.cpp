@@ -8,13 +8,11 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "support/engine.hpp"
-#include "support/tiny_model.hpp"
+#include "support/loaded_tokenizer.hpp"
 
 namespace llamux::test {
 namespace {
@@ -54,21 +52,6 @@ std::vector<Recorded> read_fixture(const std::string& path) {
     return recorded;
 }
 
-struct Free {
-    void operator()(llx_tokenizer* t) const { llx_tokenizer_free(t); }
-};
-using Tokenizer = std::unique_ptr<llx_tokenizer, Free>;
-
-Tokenizer load(const Bytes& file) {
-    llx_gguf gguf = {};
-    llx_error error = {};
-    llx_tokenizer* t = nullptr;
-    EXPECT_EQ(llx_gguf_parse(&gguf, file.data(), file.size(), file.size(), &error), 0);
-    EXPECT_EQ(llx_tokenizer_load(&t, &gguf, &error), 0) << error.text;
-    llx_gguf_destroy(&gguf);
-    return Tokenizer(t);
-}
-
 Ids encode(const Tokenizer& t, const std::string& text) {
     Ids ids(text.size() + 1);
     std::uint32_t n = 0;
@@ -77,17 +60,6 @@ Ids encode(const Tokenizer& t, const std::string& text) {
               0);
     ids.resize(n);
     return ids;
-}
-
-std::string decode(const Tokenizer& t, const Ids& ids) {
-    std::string text;
-    for (const std::int32_t id : ids) {
-        char piece[LLX_MAX_PIECE_BYTES];
-        const int n = llx_tokenizer_piece(t.get(), id, piece, sizeof(piece));
-        EXPECT_GT(n, 0) << id;
-        text.append(piece, static_cast<std::size_t>(std::max(n, 0)));
-    }
-    return text;
 }
 
 // Bytes without a token are left out.
@@ -99,9 +71,7 @@ std::string without_missing(const Tokenizer& t, std::string text) {
 class Bpe : public testing::TestWithParam<const char*> {};
 
 TEST_P(Bpe, CutsTextsAsLlamaCppDoes) {
-    GgufWriter writer;
-    TinyVocab::bpe(GetParam()).put(writer);
-    const Tokenizer t = load(writer.bytes());
+    const Tokenizer t = load_vocab(TinyVocab::bpe(GetParam()));
     const std::vector<Recorded> recorded = read_fixture(LLAMUX_BPE_FIXTURES "/tokens.txt");
     ASSERT_GT(recorded.size(), 100U);
     for (const Recorded& one : recorded) {
@@ -124,7 +94,9 @@ INSTANTIATE_TEST_SUITE_P(Pretokenizers, Bpe,
 TEST(Smollm2, CutsTextsAsLlamaCppDoes) {
     std::ifstream file(LLAMUX_SMOLLM2, std::ios::binary);
     const Bytes bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    const Tokenizer t = load(bytes);
+    const LoadedTokenizer loaded = load_tokenizer(bytes);
+    const Tokenizer& t = loaded.tokenizer;
+    ASSERT_EQ(loaded.code, 0) << loaded.error.text;
     ASSERT_EQ(llx_tokenizer_vocab(t.get())->n_tokens, 49152U);
     const std::vector<Recorded> recorded = read_fixture(LLAMUX_BPE_FIXTURES "/smollm2_tokens.txt");
     ASSERT_GT(recorded.size(), 100U);

@@ -8,20 +8,21 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
-#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "support/engine.hpp"
-#include "support/gguf_writer.hpp"
+#include "support/loaded_tokenizer.hpp"
 
 namespace {
 
-using llamux::test::Bytes;
 using llamux::test::GgufWriter;
+using llamux::test::load_tokenizer;
+using llamux::test::LoadedTokenizer;
+using llamux::test::Tokenizer;
 using Ids = std::vector<int>;
 
 const std::vector<std::string> kCorpus = {
@@ -106,10 +107,6 @@ class Lines : public sentencepiece::SentenceIterator {
   private:
     std::vector<std::string> lines_;
     std::size_t next_ = 0;
-};
-
-struct Free {
-    void operator()(llx_tokenizer* t) const { llx_tokenizer_free(t); }
 };
 
 using Options = std::unordered_map<std::string, std::string>;
@@ -213,18 +210,13 @@ class Pair {
         writer.set("tokenizer.ggml.scores", scores);
         writer.set("tokenizer.ggml.token_type", types_);
         writer.set("tokenizer.ggml.add_space_prefix", space_prefix_);
-        const Bytes file = writer.bytes();
-        llx_gguf gguf = {};
-        llx_error error = {};
-        llx_tokenizer* t = nullptr;
-        EXPECT_EQ(llx_gguf_parse(&gguf, file.data(), file.size(), file.size(), &error), 0);
-        EXPECT_EQ(llx_tokenizer_load(&t, &gguf, &error), 0) << error.text;
-        llx_gguf_destroy(&gguf);
-        engine_.reset(t);
+        LoadedTokenizer loaded = load_tokenizer(writer);
+        EXPECT_EQ(loaded.code, 0) << loaded.error.text;
+        engine_ = std::move(loaded.tokenizer);
     }
 
     sentencepiece::SentencePieceProcessor library_;
-    std::unique_ptr<llx_tokenizer, Free> engine_;
+    Tokenizer engine_;
     bool space_prefix_;
     std::vector<std::int32_t> types_;
 };

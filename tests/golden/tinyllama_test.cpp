@@ -16,9 +16,8 @@
 #include <memory>
 #include <sstream>
 
-#include "support/engine_model.hpp"
-#include "support/model_file.hpp"
 #include "support/model_reader.hpp"
+#include "support/native_logits.hpp"
 #include "support/reference_model.hpp"
 #include "support/thread_exec.hpp"
 #include "support/tinyllama_prompts.hpp"
@@ -34,7 +33,7 @@ constexpr double kLlamaCppRms = 0.054;
 constexpr std::uint32_t kContext = 64;
 constexpr std::size_t kBitsTokens = 9;  // the plain C kernels take a second for each
 
-using Bits = std::vector<std::uint32_t>;
+using Bits = LogitBits;
 using Rows = ReferenceModel::Rows;
 
 struct Recorded {
@@ -209,28 +208,16 @@ TEST_F(Tinyllama, LogSumExpIsLlamaCpps) {
 
 }  // namespace
 
-// What the guests compare their kernel's logits with: of each prompt, in order.
-bool write_native_logits(const char* path) {
-    const LoadedModel model = load(usable_kernels().front());
-    if (!model)
-        return false;
+// What the guests compare their kernel's logits with.
+LogitBits native_tinyllama_logits() {
     ThreadExec threads(2);
-    std::ofstream file(path, std::ios::binary);
-    for (const std::string& prompt : tinyllama_prompts()) {
-        EngineContext context(model.get(), threads.get());
-        EXPECT_EQ(context.eval(raw_tokens(model.get(), prompt)), 0);
-        const Bits bits = context.logit_bits();
-        file.write(reinterpret_cast<const char*>(bits.data()),
-                   static_cast<std::streamsize>(bits.size() * sizeof(bits[0])));
-    }
-    return file.good() && !testing::Test::HasFailure();
+    const LoadedModel model = load(usable_kernels().front());
+    return model ? native_logits(model.get(), tinyllama_prompts(), threads.get()) : LogitBits{};
 }
 
 }  // namespace llamux::test
 
 int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    if (argc == 3 && std::string_view(argv[1]) == "--write-native-logits")
-        return llamux::test::write_native_logits(argv[2]) ? 0 : 1;
-    return RUN_ALL_TESTS();
+    return llamux::test::run_tests_or_write_logits(argc, argv,
+                                                   llamux::test::native_tinyllama_logits);
 }

@@ -29,8 +29,7 @@ struct LoadedTokenizer {
     int code = 0;
 };
 
-inline LoadedTokenizer load_tokenizer(const GgufWriter& writer) {
-    const Bytes file = writer.bytes();
+inline LoadedTokenizer load_tokenizer(const Bytes& file) {
     LoadedTokenizer loaded;
     llx_gguf gguf = {};
     llx_tokenizer* t = nullptr;
@@ -41,6 +40,10 @@ inline LoadedTokenizer load_tokenizer(const GgufWriter& writer) {
     loaded.tokenizer.reset(t);
     llx_gguf_destroy(&gguf);
     return loaded;
+}
+
+inline LoadedTokenizer load_tokenizer(const GgufWriter& writer) {
+    return load_tokenizer(writer.bytes());
 }
 
 inline Tokenizer load_vocab(const TinyVocab& vocab) {

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "support/alloc_failures.hpp"
 #include "support/engine_model.hpp"
 #include "support/loaded_tokenizer.hpp"
+#include "support/model_file.hpp"
 #include "support/snapshots.hpp"
 #include "support/tiny_model.hpp"
 
@@ -24,6 +24,7 @@ using llamux::test::EngineModel;
 using llamux::test::fail_each_allocation;
 using llamux::test::GgufWriter;
 using llamux::test::load_vocab;
+using llamux::test::LoadedModel;
 using llamux::test::ModelShape;
 using llamux::test::SnapshotBuilder;
 using llamux::test::TinyModel;
@@ -37,18 +38,13 @@ Codes no_memory(std::size_t n) {
     return Codes(n, -ENOMEM);
 }
 
-struct Free {
-    void operator()(llx_model* m) const { llx_model_free(m); }
-};
-using Model = std::unique_ptr<llx_model, Free>;
-
 int read_bytes(void* ctx, u64 offset, void* buffer, std::size_t n) {
     std::memcpy(buffer, static_cast<const Bytes*>(ctx)->data() + offset, n);
     return 0;
 }
 
 // Loads the file; says what went wrong in one line if, and only if, it did.
-int load(Bytes& file, Model& model) {
+int load(Bytes& file, LoadedModel& model) {
     const llx_reader reader = {&file, file.size(), read_bytes};
     llx_model* made = nullptr;
     llx_error error = {};
@@ -79,7 +75,7 @@ TEST(AllocFailure, OfAModelBeingLoaded) {
     for (const TinyVocab& vocab : {TinyVocab::usual(), TinyVocab::bpe("llama-bpe")}) {
         Bytes file = whole_file(vocab);
         const Codes codes = fail_each_allocation([&file] {
-            Model model;
+            LoadedModel model;
             return load(file, model);
         });
         // Loader, model, prefixes; metadata twice, the parser's keys and tensors;
@@ -243,7 +239,7 @@ TEST(AllocFailure, OfAdvice) {
     GgufWriter writer = tiny.build();
     writer.set("tokenizer.chat_template", "<|im_start|>user<|im_end|>");
     Bytes file = writer.bytes();
-    Model model;
+    LoadedModel model;
     ASSERT_EQ(load(file, model), 0);
     llx_context context;
     ASSERT_EQ(llx_context_init(&context, model.get(), &llx_exec_inline, tiny.n_ctx), 0);

@@ -10,19 +10,19 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "support/engine.hpp"
+#include "support/model_file.hpp"
 #include "support/tiny_model.hpp"
 
 namespace {
 
 using llamux::test::Bytes;
 using llamux::test::GgufWriter;
+using llamux::test::LoadedModel;
 using llamux::test::put_number;
 using llamux::test::TinyModel;
 using llamux::test::TinyVocab;
@@ -53,13 +53,8 @@ struct File {
     }
 };
 
-struct Free {
-    void operator()(llx_model* m) const { llx_model_free(m); }
-};
-using Model = std::unique_ptr<llx_model, Free>;
-
 struct Loaded {
-    Model model;
+    LoadedModel model;
     llx_error error = {};
     int code = 0;
 };

@@ -6,14 +6,13 @@
 // library, which tests/golden checks against a double-precision reference.
 #include <iostream>
 
-#include "support/engine.hpp"
-#include "support/engine_model.hpp"
+#include "support/native_logits.hpp"
 #include "vm/module/device.hpp"
 
 namespace llamux::vm {
 namespace {
 
-using Bits = std::vector<std::uint32_t>;
+using Bits = test::LogitBits;
 
 const std::vector<std::string> kTexts = {
     "hello there",
@@ -31,60 +30,16 @@ test::TinyModel parity_model(std::uint32_t type) {
 
 constexpr std::uint32_t kTypes[] = {LLX_TYPE_F32, LLX_TYPE_F16, LLX_TYPE_Q8_0, LLX_TYPE_Q4_0};
 
-// A model loaded by the library from a file in memory.
-class Library {
-  public:
-    Library(const test::TinyModel& model, const llx_kernels* kernels,
-            llx_cache_type cache = LLX_CACHE_F16)
-        : bytes_(model.build().bytes()) {
-        llx_reader reader = {.ctx = this, .size = bytes_.size(), .read = read};
-        llx_error error{};
-        EXPECT_EQ(llx_model_load(&model_, &reader, kernels, &llx_exec_inline, 0, LLX_PROMPT_BY_FILE,
-                                 &error),
-                  0)
-            << error.text;
-        EXPECT_EQ(llx_model_set_cache(model_, cache), 0);
-    }
-    ~Library() { llx_model_free(model_); }
-    Library(const Library&) = delete;
-    Library& operator=(const Library&) = delete;
-
-    Bits logits(const std::string& text) const {
-        std::vector<s32> tokens(model_->hparams.n_ctx);
-        u32 n = 0;
-        tokens[0] = llx_tokenizer_vocab(model_->tokenizer)->bos;
-        EXPECT_EQ(llx_tokenizer_encode(model_->tokenizer, text.data(), text.size(), true,
-                                       &tokens[1], static_cast<u32>(tokens.size() - 1), &n),
-                  0);
-        llx_context context{};
-        EXPECT_EQ(llx_context_init(&context, model_, &llx_exec_inline, model_->hparams.n_ctx), 0);
-        EXPECT_EQ(llx_context_eval(&context, tokens.data(), n + 1, true), 0);
-        Bits bits(model_->hparams.n_vocab);
-        std::memcpy(bits.data(), context.logits, bits.size() * sizeof(bits[0]));
-        llx_context_destroy(&context);
-        return bits;
-    }
-
-  private:
-    static int read(void* ctx, u64 offset, void* buffer, size_t bytes) {
-        auto* self = static_cast<Library*>(ctx);
-        std::memcpy(buffer, self->bytes_.data() + offset, bytes);
-        return 0;
-    }
-
-    test::Bytes bytes_;
-    llx_model* model_ = nullptr;
-};
-
 // All models and texts, one after another.
 Bits all_library_logits(const llx_kernels* kernels) {
     Bits all;
     for (const std::uint32_t type : kTypes) {
-        const Library library(parity_model(type), kernels);
-        for (const std::string& text : kTexts) {
-            const Bits bits = library.logits(text);
-            all.insert(all.end(), bits.begin(), bits.end());
-        }
+        std::string error;
+        const test::LoadedModel model =
+            test::load_model(parity_model(type).build().bytes(), kernels, error);
+        EXPECT_NE(model, nullptr) << error;
+        const Bits bits = model ? test::native_logits(model.get(), kTexts) : Bits{};
+        all.insert(all.end(), bits.begin(), bits.end());
     }
     return all;
 }
@@ -130,9 +85,14 @@ TEST(ModuleParity, LogitsWithAQ8_0CacheAreTheLibrarysBits) {
     model.n_embd = 128;
     model.n_head = 4;  // heads of 32
     model.n_head_kv = 2;
-    const llx_kernels* generic = llx_kernels_select(0, "generic");
-    const Bits expected = Library(model, generic, LLX_CACHE_Q8_0).logits(kTexts[1]);
-    EXPECT_NE(expected, Library(model, generic).logits(kTexts[1]));
+    std::string error;
+    const test::LoadedModel library =
+        test::load_model(model.build().bytes(), llx_kernels_select(0, "generic"), error);
+    ASSERT_NE(library, nullptr) << error;
+    const Bits half = test::native_logits(library.get(), {kTexts[1]});
+    ASSERT_EQ(llx_model_set_cache(library.get(), LLX_CACHE_Q8_0), 0);
+    const Bits expected = test::native_logits(library.get(), {kTexts[1]});
+    EXPECT_NE(expected, half);
     const Module module("kv_cache=q8_0 model=" + write_model("parity", model));
     EXPECT_EQ(proc_values("status").at("kv_cache"), "q8_0");
     EXPECT_EQ(Device().logits(kTexts[1]), expected);
@@ -146,13 +106,10 @@ TEST(ModuleParity, LogitsWithAQ8_0CacheAreTheLibrarysBits) {
 TEST(ModuleParity, LogitsAreTheBitsOfTheMachineThatBuiltThis) {
     const char* path = std::getenv("LLAMUX_NATIVE_LOGITS");
     ASSERT_NE(path, nullptr);
-    std::ifstream file(path, std::ios::binary);
+    test::NativeLogits file(path);
     const Bits expected = all_library_logits(llx_kernels_select(0, "generic"));
-    Bits native(expected.size());
-    file.read(reinterpret_cast<char*>(native.data()),
-              static_cast<std::streamsize>(native.size() * sizeof(native[0])));
-    ASSERT_TRUE(file.good()) << path;
-    EXPECT_EQ(file.peek(), std::char_traits<char>::eof());
+    const Bits native = file.next(expected.size());
+    EXPECT_TRUE(file.at_end());
     EXPECT_EQ(native, expected);
     const Module module;
     EXPECT_EQ(all_kernel_logits(), native);
@@ -193,21 +150,13 @@ TEST(ModuleParity, PhraseScoresAreTheLibrarys) {
 
 }  // namespace
 
-// At build time, on the machine that builds: leaves the expected bits in a file.
-bool write_native_logits(const std::string& path) {
-    const llx_kernels* best = test::usable_kernels().front();
-    const Bits bits = all_library_logits(best);
-    std::ofstream file(path, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bits.data()),
-               static_cast<std::streamsize>(bits.size() * sizeof(bits[0])));
-    return file.good() && !testing::Test::HasFailure();
+// At build time, on the machine that builds.
+test::LogitBits native_logits() {
+    return all_library_logits(test::usable_kernels().front());
 }
 
 }  // namespace llamux::vm
 
 int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    if (argc == 3 && std::string_view(argv[1]) == "--write-native-logits")
-        return llamux::vm::write_native_logits(argv[2]) ? 0 : 1;
-    return RUN_ALL_TESTS();
+    return llamux::test::run_tests_or_write_logits(argc, argv, llamux::vm::native_logits);
 }

@@ -6,13 +6,11 @@
 // that this program wrote when it was built, and llama.cpp's tokens and text
 // (tests/golden/smollm2_test compares more of it natively).
 #include "golden/greedy.hpp"
-#include "support/model_file.hpp"
+#include "support/native_logits.hpp"
 #include "vm/module/device.hpp"
 
 namespace llamux::vm {
 namespace {
-
-using Bits = std::vector<std::uint32_t>;
 
 // Their first tokens lead the second best by more than rounding explains.
 constexpr std::size_t kAnswerTokens = 4;
@@ -35,18 +33,14 @@ class ModuleSmollm2 : public testing::Test {
 };
 
 TEST_F(ModuleSmollm2, TokensAreLlamaCppsAndLogitsTheBitsOfTheUserSpaceBuild) {
-    std::ifstream native(LLAMUX_SMOLLM2_LOGITS, std::ios::binary);
+    test::NativeLogits native(LLAMUX_SMOLLM2_LOGITS);
     for (const nlohmann::json& prompt : prompts()) {
         std::vector<std::int32_t> tokens;
-        const Bits bits = device_.logits(prompt["prompt"], &tokens);
-        Bits expected(bits.size());
-        native.read(reinterpret_cast<char*>(expected.data()),
-                    static_cast<std::streamsize>(expected.size() * sizeof(expected[0])));
-        ASSERT_TRUE(native.good()) << LLAMUX_SMOLLM2_LOGITS;
+        const test::LogitBits bits = device_.logits(prompt["prompt"], &tokens);
         EXPECT_EQ(tokens, prompt["tokens"].get<std::vector<std::int32_t>>());
-        EXPECT_TRUE(bits == expected) << prompt["prompt"];
+        EXPECT_TRUE(bits == native.next(bits.size())) << prompt["prompt"];
     }
-    EXPECT_EQ(native.peek(), std::char_traits<char>::eof());
+    EXPECT_TRUE(native.at_end());
 }
 
 TEST_F(ModuleSmollm2, GoesOnAsLlamaCppDoes) {
@@ -64,31 +58,20 @@ TEST_F(ModuleSmollm2, GoesOnAsLlamaCppDoes) {
 
 }  // namespace
 
-// At build time, on the machine that builds: leaves the expected bits in a file.
-bool write_native_logits(const char* path) {
+// At build time, on the machine that builds.
+test::LogitBits native_logits() {
     std::string error;
     const test::LoadedModel model =
         test::load_model_file(LLAMUX_SMOLLM2, test::usable_kernels().front(), 64, error);
     EXPECT_NE(model, nullptr) << error;
-    if (!model)
-        return false;
-    std::ofstream file(path, std::ios::binary);
-    for (const nlohmann::json& prompt : prompts()) {
-        test::EngineContext context(model.get(), &llx_exec_inline);
-        const std::string text = prompt["prompt"];
-        EXPECT_EQ(context.eval(test::raw_tokens(model.get(), text)), 0);
-        const Bits bits = context.logit_bits();
-        file.write(reinterpret_cast<const char*>(bits.data()),
-                   static_cast<std::streamsize>(bits.size() * sizeof(bits[0])));
-    }
-    return file.good() && !testing::Test::HasFailure();
+    std::vector<std::string> texts;
+    for (const nlohmann::json& prompt : prompts())
+        texts.push_back(prompt["prompt"]);
+    return model ? test::native_logits(model.get(), texts) : test::LogitBits{};
 }
 
 }  // namespace llamux::vm
 
 int main(int argc, char** argv) {
-    testing::InitGoogleTest(&argc, argv);
-    if (argc == 3 && std::string_view(argv[1]) == "--write-native-logits")
-        return llamux::vm::write_native_logits(argv[2]) ? 0 : 1;
-    return RUN_ALL_TESTS();
+    return llamux::test::run_tests_or_write_logits(argc, argv, llamux::vm::native_logits);
 }

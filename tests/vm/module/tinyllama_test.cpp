@@ -6,6 +6,7 @@
 // user-space build. Expected values: tinyllama_test --write-native-logits.
 #include <iostream>
 
+#include "support/native_logits.hpp"
 #include "support/tinyllama_prompts.hpp"
 #include "vm/module/device.hpp"
 
@@ -19,8 +20,7 @@ std::string environment(const char* name) {
 }
 
 TEST(ModuleTinyllama, LogitsAreTheBitsOfTheUserSpaceBuild) {
-    std::ifstream file(environment("LLAMUX_TINYLLAMA_LOGITS"), std::ios::binary);
-    ASSERT_TRUE(file.good());
+    test::NativeLogits native(environment("LLAMUX_TINYLLAMA_LOGITS"));
     const auto begin = std::chrono::steady_clock::now();
     const auto seconds = [begin] {
         return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -29,17 +29,14 @@ TEST(ModuleTinyllama, LogitsAreTheBitsOfTheUserSpaceBuild) {
     const Device device;
     std::printf("loaded after %.0f s: isa %s\n", seconds(), proc_values("status")["isa"].c_str());
     for (const std::string& prompt : test::tinyllama_prompts()) {
-        const std::vector<std::uint32_t> bits = device.logits(prompt);
-        std::vector<std::uint32_t> expected(bits.size());
-        file.read(reinterpret_cast<char*>(expected.data()),
-                  static_cast<std::streamsize>(expected.size() * sizeof(expected[0])));
-        ASSERT_TRUE(file.good());
+        const test::LogitBits bits = device.logits(prompt);
+        const test::LogitBits expected = native.next(bits.size());
         EXPECT_EQ(bits, expected) << prompt;
         std::printf("%s after %.0f s: \"%s\"\n", bits == expected ? "same bits" : "OTHER BITS",
                     seconds(), prompt.c_str());
         std::fflush(stdout);
     }
-    EXPECT_EQ(file.peek(), std::char_traits<char>::eof());
+    EXPECT_TRUE(native.at_end());
 }
 
 }  // namespace
