@@ -59,7 +59,7 @@ optional|the comparison on SmolLM2|python3-pip
 LIST
 )
 for_uml='required|User Mode Linux|flex bison bc'
-for_agent_vm='required|guests with systemd|systemd-sysv dbus'
+for_agent_vm='required|guests with systemd|systemd-sysv dbus e2fsprogs'
 case "${1:-}" in
 uml) wanted="$wanted
 $for_uml" ;;

@@ -5,7 +5,9 @@
 // systemd's back, and a knob left changed by an agent that was killed. Runs as
 // root in a guest, on real cgroups and sysctls; where systemd runs, the group is
 // a unit's, with groups below it that are delegated. The module is played by a
-// fake device, so that every change happens when the test wants it.
+// fake device, so that every change happens when the test wants it. Where
+// LLAMUX_POWER_CUT names a folder (tests/vm/power-cut), the journal is kept there,
+// and what would be killed takes the machine down with it.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -16,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <tuple>
 
@@ -70,6 +73,21 @@ void remove_group() {
     } else {
         std::filesystem::remove(Roots::of_this_machine().cgroup + kGroup);
     }
+}
+
+const char* power_cut_folder() {
+    return std::getenv("LLAMUX_POWER_CUT");
+}
+
+// Whoever dies at a step, dies here.
+void die() {
+    if (const char* folder = power_cut_folder()) {
+        // Lost, as all that was not synced, or this is no power cut.
+        std::ofstream(std::string(folder) + "/unsynced") << "still in memory" << std::endl;
+        std::ofstream("/proc/sysrq-trigger") << "b" << std::endl;
+        ::pause();
+    }
+    ::kill(::getpid(), SIGKILL);
 }
 
 bool nobody_lives(const Owner&) {
@@ -139,8 +157,9 @@ class RealKnobs : public testing::Test {
     static void TearDownTestSuite() { remove_group(); }
 
     RealKnobs() {
-        roots.state = std::filesystem::temp_directory_path() /
-                      ("llamux-agent-test-" + std::to_string(::getpid()));
+        roots.state = power_cut_folder() ? std::filesystem::path(power_cut_folder())
+                                         : std::filesystem::temp_directory_path() /
+                                               ("llamux-agent-test-" + std::to_string(::getpid()));
         for (const std::string& file : kDirtyFiles) {
             saved.push_back({file, *proc.sysctl(file)});
         }
@@ -255,7 +274,7 @@ class RealKnobs : public testing::Test {
             }
             work([deadly](Step step) {
                 if (step == deadly) {
-                    ::kill(::getpid(), SIGKILL);
+                    die();
                 }
             });
             ::_exit(0);

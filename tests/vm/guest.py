@@ -34,6 +34,8 @@ GRACE_SECONDS = 45
 
 # Loaded by the initramfs to reach the host's root. Built-in ones are skipped.
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
+# And to keep on a disk what the guest writes ($vm_upper).
+DISK_MODULES = ("virtio_blk", "crc32c_generic", "ext4")
 
 
 class HarnessError(Exception):
@@ -225,14 +227,17 @@ def make_initramfs(kernel):
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
     if not busybox:
         raise HarnessError("busybox is missing: run `make setup`")
-    members = [cpio_entry(d, 0o040755) for d in ("bin", "dev", "proc", "modules", "ro", "rw", "new")]
+    folders = ("bin", "dev", "proc", "modules", "disk-modules", "ro", "rw", "new")
+    members = [cpio_entry(name, 0o040755) for name in folders]
     members.append(cpio_entry("bin/busybox", 0o100755, Path(busybox).read_bytes()))
     members.append(cpio_entry("init", 0o100755, (VM_DIR / "initramfs-init").read_bytes()))
-    for number, path in enumerate(module_files(kernel, BOOT_MODULES)):
+    at_boot = module_files(kernel, BOOT_MODULES)
+    for number, path in enumerate(module_files(kernel, BOOT_MODULES + DISK_MODULES)):
+        folder = "modules" if path in at_boot else "disk-modules"
         content = (kernel.modules / path).read_bytes()
         if path.endswith(".xz"):
             content = lzma.decompress(content)
-        members.append(cpio_entry(f"modules/{number:02}.ko", 0o100644, content))
+        members.append(cpio_entry(f"{folder}/{number:02}.ko", 0o100644, content))
     members.append(cpio_entry("TRAILER!!!", 0))
     return b"".join(members)
 
@@ -275,6 +280,7 @@ class Machine:
     mem: str = "1G"
     cpus: int = 2
     disk_mib: int = 256
+    disk: Path | None = None  # image that outlives the guest, instead of an empty disk
     disk_options: str = ""  # of QEMU's -drive, such as throttling.bps-total=N
     append: str = ""
     accel: str = ""
@@ -342,9 +348,10 @@ def qemu_command(machine, share, interactive):
     # no_timer_check: on a loaded host the timer comes too late for the IO-APIC
     # check, which then panics.
     append = f"{COMMON_APPEND} nokaslr no_timer_check {machine.append}"
-    scratch = share / "scratch.img"
-    with open(scratch, "wb") as disk:
-        disk.truncate(machine.disk_mib << 20)
+    image = machine.disk or share / "scratch.img"
+    if not machine.disk:
+        with open(image, "wb") as disk:
+            disk.truncate(machine.disk_mib << 20)
     return [
         qemu_binary(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-M", "q35", "-accel", "kvm" if accel == "kvm" else "tcg,thread=multi",
@@ -354,7 +361,7 @@ def qemu_command(machine, share, interactive):
         "-initrd", str(cached_initramfs(machine.build, machine.kernel)), "-append", append,
         "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap",
         "-virtfs", f"local,path={share},mount_tag=share,security_model=none,multidevs=remap",
-        "-drive", f"file={scratch},if=virtio,format=raw,cache=unsafe{machine.disk_options and ',' + machine.disk_options}",
+        "-drive", f"file={image},if=virtio,format=raw,cache=unsafe{machine.disk_options and ',' + machine.disk_options}",
     ]  # fmt: skip
 
 
