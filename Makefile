@@ -11,6 +11,7 @@
 #   make test-sanitize  the engine's tests under ASan with UBSan, TSan and valgrind
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)
+#   make deb        Debian packages, below build/deb
 #   make bench      measure speed; make lint; make clean
 #   make fuzz       look for new bad inputs, FUZZ_SECONDS for each target
 #
@@ -22,7 +23,7 @@ PRESET ?= release
 RELEASE ?= $(shell uname -r)
 FUZZ_SECONDS ?= 60
 
-.PHONY: all setup configure demo test test-agent-vm test-tinyllama test-sanitize test-uml gym bench lint fuzz install clean
+.PHONY: all setup configure demo test test-agent-vm test-tinyllama test-sanitize test-uml gym bench lint fuzz install deb clean
 
 all: configure
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -78,6 +79,10 @@ install:
 	cmake --install build
 	$(MAKE) -C /lib/modules/$(RELEASE)/build M=$(CURDIR)/build/kmod/$(RELEASE) modules_install
 	depmod $(RELEASE)
+
+deb:
+	tests/support/setup.sh deb
+	JOBS=$(JOBS) agent/debian/build
 
 # Keeps build/downloads, which costs minutes to fetch.
 clean:

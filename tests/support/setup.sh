@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [uml|agent-vm|gym]: installs what Llamux needs to be built, tested and
-# shown on Debian 12; with an argument, also what `make test-uml`,
-# `make test-agent-vm` or `make gym` needs. May be run any number
+# setup.sh [uml|agent-vm|deb|gym]: installs what Llamux needs to be built, tested
+# and shown on Debian 12; with an argument, also what `make test-uml`,
+# `make test-agent-vm`, `make deb` or `make gym` needs. May be run any number
 # of times; when everything is there it takes a fraction of a second and touches
 # no network. One line per step; one clear line for each package that cannot be
 # had.
@@ -59,14 +59,19 @@ optional|the comparison on SmolLM2|python3-pip
 LIST
 )
 for_uml='required|User Mode Linux|flex bison bc'
-for_agent_vm='required|guests with systemd|systemd-sysv dbus e2fsprogs'
+for_deb='required|make deb|dpkg-dev debhelper dh-dkms lintian'
+# and the packages, which the guests install
+for_agent_vm="$for_deb
+required|guests with systemd|systemd-sysv dbus dkms e2fsprogs"
 case "${1:-}" in
 uml) wanted="$wanted
 $for_uml" ;;
 agent-vm) wanted="$wanted
 $for_agent_vm" ;;
+deb) wanted="$wanted
+$for_deb" ;;
 "" | gym) ;;
-*) die "only these arguments are known: uml, agent-vm, gym" ;;
+*) die "only these arguments are known: uml, agent-vm, deb, gym" ;;
 esac
 
 installed() {

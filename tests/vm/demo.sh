@@ -12,8 +12,8 @@ status=$?
 cat <<'END'
 
 On your own machine (Debian 12, as root):
-  make all && make install      module for the running kernel, agent, BPF
-  modprobe llamux model=/usr/local/share/llamux/llamux-pilot-q8_0.gguf
+  make deb                      packages, below build/deb; or make all && make install
+  modprobe llamux               with the model of this repository
   llamux-agent support          what this machine can and cannot do
   llamux-agent ask "why is my system slow?"
   llamux-agent run              watch and advise; add --apply to let it act
