@@ -6,7 +6,7 @@
 # services that need its help.
 
 # shellcheck source=tests/vm/expect.sh
-. "$(dirname "$0")/expect.sh"
+. "$LLAMUX_REPO/tests/vm/expect.sh"
 
 workload=$LLAMUX_BUILD/tests/gym/workload
 model=$LLAMUX_REPO/models/llamux-pilot-q8_0.gguf
