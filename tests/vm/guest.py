@@ -84,8 +84,12 @@ BAD_LINE = re.compile(
 
 # The kernel patches its own code (static keys, tracepoints) by way of an int3, which it
 # takes back after all CPUs have seen it. QEMU's TCG, a thread for each CPU, may
-# still execute the translated int3 afterwards; nobody owns it then.
+# still execute the translated int3 afterwards. Nobody owns it then; or, while others
+# are patched, its handler goes back to it for ever: the guest hangs, with the patching on
+# the stack, or without a word if all CPUs do.
 STALE_BREAKPOINT = re.compile(r"\bint3: 0000 \[#1\]")
+PATCHING = re.compile(r"\btext_poke_bp")
+HUNG = "guest hung"
 # More in one run would be a fault of ours.
 MAX_EMULATOR_FAULTS = 4
 
@@ -435,7 +439,7 @@ class Run:
             return f"not up after {self.boot_seconds} s" if late else ""
         now = self.current()
         if now and now[1] > now[2] + GRACE_SECONDS:
-            return f"guest hung: no answer {GRACE_SECONDS} s after the timeout of {now[2]} s"
+            return f"{HUNG}: no answer {GRACE_SECONDS} s after the timeout of {now[2]} s"
         if now is None and (self.share / "done").exists():
             ended = (self.share / "done").stat().st_mtime
             return "did not power off" if time.time() - ended > GRACE_SECONDS else ""
@@ -501,7 +505,8 @@ class Run:
         if self.machine.kernel.series in UML or accelerator(self.machine.build) != "tcg":
             return None
         log = split_log(self.console()).get(self.died, "")
-        return self.died if STALE_BREAKPOINT.search(log) else None
+        hung = self.reason.startswith(HUNG) and (PATCHING.search(log) or not bad_lines(log))
+        return self.died if hung or STALE_BREAKPOINT.search(log) else None
 
     def judge(self, name, log):
         """(why it failed: empty if it passed, bad lines of its kernel log)."""
