@@ -46,7 +46,7 @@ guests="6.12 uml-plain"
 [ "${1:-}" != --quick ] || guests=6.12
 
 [ -f "$build/build.ninja" ] || cmake -S "$repo" --preset release
-cmake --build "$build" --target engine_bench bench_server make_tinyllama kmod
+cmake --build "$build" --target engine_bench bench_server make_tinyllama llamux-agent kmod
 mkdir -p "$out"
 
 echo "machine: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | sed 's/^ *//')," \
@@ -80,6 +80,8 @@ if [ -f "$smollm2" ]; then
 else
 	echo "bench: SmolLM2 is missing (make setup fetches it): no figures under thrash or beside inference"
 fi
+
+/usr/bin/python3 "$repo/tests/bench/idle.py" --out "$out" "$build/agent/llamux-agent"
 
 "$build/tests/bench/engine_bench" --json "$out/engine.json" "$@"
 
