@@ -3,6 +3,7 @@
 // Catches memory that stays behind after unloading, unloading that hangs or
 // pulls code away from under a caller, CPUs that cannot leave, and files below
 // /proc that tell one user about another.
+#include <sched.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -160,22 +161,55 @@ TEST(ModuleLife, UnloadsWhileUsersComeAndGo) {
         user.join();
 }
 
+// The answer to "hello" while CPU 1 goes and comes back, three times.
+std::string answer_while_a_cpu_leaves(const Device& device) {
+    EXPECT_EQ(device.prompt("hello"), 0);
+    for (int i = 0; i < 3; ++i) {
+        for (const char* state : {"0", "1"}) {
+            std::ofstream online("/sys/devices/system/cpu/cpu1/online");
+            online << state << std::flush;
+            EXPECT_TRUE(online.good());
+            std::this_thread::sleep_for(100ms);
+        }
+    }
+    return device.answer();
+}
+
+// Of the module's threads, llamux/0...
+std::vector<pid_t> module_threads() {
+    std::vector<pid_t> threads;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        std::string name;
+        std::getline(std::ifstream(entry.path() / "comm"), name);
+        if (name.starts_with("llamux/"))
+            threads.push_back(std::stoi(entry.path().filename()));
+    }
+    return threads;
+}
+
 TEST(ModuleLife, ACpuLeavesDuringInference) {
     const Module module("n_ctx=0 model=" + write_model("slow", slow_model()));
     const Device device;
     device.set_greedy(20);
     ASSERT_EQ(device.prompt("hello"), 0);
     const std::string expected = device.answer();
+    EXPECT_EQ(answer_while_a_cpu_leaves(device), expected);
+}
+
+TEST(ModuleLife, TheCpuLeavesThatTheThreadsAreBoundTo) {
+    const Module module("threads=2 n_ctx=0 model=" + write_model("slow", slow_model()));
+    const Device device;
+    device.set_greedy(20);
     ASSERT_EQ(device.prompt("hello"), 0);
-    for (int i = 0; i < 3; ++i) {
-        for (const char* state : {"0", "1"}) {
-            std::ofstream online("/sys/devices/system/cpu/cpu1/online");
-            online << state << std::flush;
-            ASSERT_TRUE(online.good());
-            std::this_thread::sleep_for(100ms);
-        }
-    }
-    EXPECT_EQ(device.answer(), expected);
+    const std::string expected = device.answer();
+    cpu_set_t cpu1;
+    CPU_ZERO(&cpu1);
+    CPU_SET(1, &cpu1);
+    const std::vector<pid_t> threads = module_threads();
+    ASSERT_EQ(threads.size(), 2U);
+    for (const pid_t thread : threads)
+        ASSERT_EQ(sched_setaffinity(thread, sizeof(cpu1), &cpu1), 0);
+    EXPECT_EQ(answer_while_a_cpu_leaves(device), expected);
 }
 
 // Where QEMU translates, ranges cut for a real CPU hold the FPU, and so the CPU,
