@@ -111,6 +111,9 @@ class Ranker {
         TinyModel tiny;
         tiny.n_ctx = 4096;
         tiny.n_layer = 1;
+        tiny.n_embd = 32;
+        tiny.n_head = 2;
+        tiny.n_ff = 32;
         for (const char* word : {"lower ", "raise ", "the ", "cpu ", "memory ", "weight ", "group ",
                                  "limit ", "free ", "page ", "reserve ", "of ", "protection "}) {
             tiny.vocab.add(word, -1, 4);
