@@ -72,9 +72,11 @@ void check_score(const llamux_score& s, const Rest& rest) {
 // Signals that are let through make a snapshot within its bounds. What user
 // memory lacks of them is zero.
 void check_signals(const Rest& rest) {
-    const auto reading = std::make_unique<llx_reading>();
-    const auto snapshot = std::make_unique<llamux_snapshot>();
+    // Large, and zero but for the signals: made once.
+    static const auto reading = std::make_unique<llx_reading>();
+    static const auto snapshot = std::make_unique<llamux_snapshot>();
     llamux_signals& signals = reading->signals;
+    signals = {};
     std::memcpy(&signals, rest.bytes, std::min(rest.size, sizeof(signals)));
     signals.size = sizeof(signals);
     if (llx_signals_check(&signals) != 0) {

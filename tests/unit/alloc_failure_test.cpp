@@ -30,6 +30,7 @@ using llamux::test::SnapshotBuilder;
 using llamux::test::TinyModel;
 using llamux::test::TinyVocab;
 using llamux::test::Tokenizer;
+using llamux::test::usable_kernels;
 
 using Codes = std::vector<int>;
 using Ids = std::vector<std::int32_t>;
@@ -48,8 +49,8 @@ int load(Bytes& file, LoadedModel& model) {
     const llx_reader reader = {&file, file.size(), read_bytes};
     llx_model* made = nullptr;
     llx_error error = {};
-    const int code = llx_model_load(&made, &reader, llx_kernels_select(0, "generic"),
-                                    &llx_exec_inline, 0, LLX_PROMPT_BY_FILE, &error);
+    const int code = llx_model_load(&made, &reader, usable_kernels().front(), &llx_exec_inline, 0,
+                                    LLX_PROMPT_BY_FILE, &error);
     model.reset(made);
     EXPECT_EQ(code == 0, made != nullptr);
     EXPECT_EQ(error.code, code);
@@ -141,7 +142,7 @@ class AllocFailureOnAModel : public testing::Test {
     AllocFailureOnAModel() { model_.prefixes = &prefixes_; }
 
     Ids tokens_ = Ids(50, 7);
-    EngineModel made_{llamux::test::random_model(ModelShape{}), llx_kernels_select(0, "generic")};
+    EngineModel made_{llamux::test::random_model(ModelShape{}), usable_kernels().front()};
     llx_model model_ = *made_.get();
     llx_prefixes prefixes_{};
 };
