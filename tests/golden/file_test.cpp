@@ -24,6 +24,11 @@ struct Expected {
     std::uint64_t logits_hash;
 };
 
+// Else GoogleTest prints the bytes, padding among them.
+void PrintTo(const Expected& expected, std::ostream* out) {
+    *out << expected.name;
+}
+
 // build/tests/support/llamux_run --hash -p "the memory of a system" FILE
 constexpr Expected kExpected[] = {
     {"F32", LLX_TYPE_F32, 0x1c1fe7382211d0c8U, 0x1f33f90a4d52e5e6U},

@@ -78,6 +78,11 @@ struct Model {
     double apart;
 };
 
+// Else GoogleTest prints the bytes, padding among them.
+void PrintTo(const Model& model, std::ostream* out) {
+    *out << model.name;
+}
+
 constexpr Model kModels[] = {
     {"F32", LLX_TYPE_F32, kFloatWeights}, {"F16", LLX_TYPE_F16, kFloatWeights},
     {"BF16", LLX_TYPE_BF16, kBf16Inputs}, {"Q8_0", LLX_TYPE_Q8_0, kInt8Inputs},

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -77,6 +78,11 @@ inline std::vector<ModelShape> golden_shapes() {
     s.tied = true;
     shapes.push_back(s);
     return shapes;
+}
+
+// Else GoogleTest prints the bytes, padding among them.
+inline void PrintTo(const ModelShape& shape, std::ostream* out) {
+    *out << shape.name;
 }
 
 inline std::string shape_name(const testing::TestParamInfo<ModelShape>& shape) {

@@ -103,6 +103,11 @@ struct HolderCase {
     Holder holder;
 };
 
+// Else GoogleTest prints the bytes, padding among them.
+void PrintTo(const HolderCase& holder, std::ostream* out) {
+    *out << holder.name;
+}
+
 class HolderOf : public testing::TestWithParam<HolderCase> {};
 
 TEST_P(HolderOf, IsRight) {
