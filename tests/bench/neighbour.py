@@ -20,6 +20,7 @@ import sys
 import threading
 
 sys.dont_write_bytecode = True
+import in_guest  # noqa: E402
 from module import answer, counters  # noqa: E402
 
 ROUNDS = 3
@@ -28,8 +29,6 @@ INTERVAL_US = 2000
 LATEST_US = 100000
 PERCENTILES = (50, 99, 99.9)
 REST, INFERENCE, SPINNING = "at rest", "beside inference", "beside a spinning program"
-RESULT = "neighbour result: "
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def cyclictest():
@@ -92,9 +91,9 @@ def guest(model):
             program.terminate()
     rounds = {beside: [[percentile(one, p) for p in PERCENTILES] + [max(us for us in one if one[us])]
                        for one in of] for beside, of in late.items()}
-    print(RESULT + json.dumps({
+    in_guest.give({
         "kernel": os.uname().release, "percentiles": PERCENTILES, "late_us": rounds,
-        "longest_section_us": int(counters("/proc/llamux/stats")["fpu_longest_ns"]) / 1000}))
+        "longest_section_us": int(counters("/proc/llamux/stats")["fpu_longest_ns"]) / 1000})
 
 
 def report(result):
@@ -122,15 +121,7 @@ def main():
     if options.in_guest:
         guest(options.model)
         return
-    run = subprocess.run(
-        [os.path.join(REPO, "tests/vm/run-vm"), "--kernel", options.kernel, "--timeout", "900",
-         "--", "/usr/bin/python3", os.path.abspath(__file__), "--in-guest",
-         os.path.abspath(options.model)], check=False, text=True, stdout=subprocess.PIPE)
-    found = [line for line in run.stdout.splitlines() if line.startswith(RESULT)]
-    if run.returncode or not found:
-        print(run.stdout)
-        sys.exit(f"bench: the guest ended with {run.returncode}: no figures beside inference")
-    result = json.loads(found[0].removeprefix(RESULT))
+    result = in_guest.ask(__file__, options.kernel, [os.path.abspath(options.model)])
     with open(os.path.join(options.out, f"neighbour-{options.kernel}.json"), "w",
               encoding="utf-8") as file:
         json.dump(result, file, indent=1)

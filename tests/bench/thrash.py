@@ -19,6 +19,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+import in_guest  # noqa: E402
 from module import counters, decode_rate  # noqa: E402
 
 ROUNDS = 4
@@ -28,15 +29,13 @@ GUEST_MEMORY = "1G"
 SWAP_MIB = 2048
 HOG_MEMORY = "650m"  # of each of two
 MODULE, PEER = "Llamux in the kernel", "llama.cpp, mapped file"
-RESULT = "thrash result: "
 REST, THRASH = "at rest", "thrashing"
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Peer:
     def __init__(self, python, model):
         self.process = subprocess.Popen(
-            [python, os.path.join(REPO, "tests/bench/peer.py"), "llama.cpp", model],
+            [python, os.path.join(in_guest.REPO, "tests/bench/peer.py"), "llama.cpp", model],
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.version = self.process.stdout.readline().strip().removeprefix("ready ")
         if not self.version:
@@ -79,10 +78,10 @@ def guest(python, model):
     measure(THRASH)
     pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
     hog.kill()
-    print(RESULT + json.dumps({
+    in_guest.give({
         "tokens_per_s": rates, "swap_in_pages_per_s": pages_per_s,
         "guest_memory_kib": int(counters("/proc/meminfo")["MemTotal"]), "peer": peer.version,
-        "isa": counters("/proc/llamux/status")["isa"]}))
+        "isa": counters("/proc/llamux/status")["isa"]})
 
 
 def plot(rates, path):
@@ -130,16 +129,10 @@ def main():
     if options.in_guest:
         guest(options.python, options.model)
         return
-    run = subprocess.run(
-        [os.path.join(REPO, "tests/vm/run-vm"), "--kernel", options.kernel, "--mem", GUEST_MEMORY,
-         "--disk", str(SWAP_MIB), "--timeout", "900", "--", "/usr/bin/python3",
-         os.path.abspath(__file__), "--in-guest", "--python", os.path.abspath(options.python),
-         os.path.abspath(options.model)], check=False, text=True, stdout=subprocess.PIPE)
-    found = [line for line in run.stdout.splitlines() if line.startswith(RESULT)]
-    if run.returncode or not found:
-        print(run.stdout)
-        sys.exit(f"bench: the guest ended with {run.returncode}: no figures under thrash")
-    result = json.loads(found[0].removeprefix(RESULT))
+    result = in_guest.ask(
+        __file__, options.kernel,
+        ["--python", os.path.abspath(options.python), os.path.abspath(options.model)],
+        "--mem", GUEST_MEMORY, "--disk", str(SWAP_MIB))
     with open(os.path.join(options.out, "thrash.json"), "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1)
     report(result, options.out)

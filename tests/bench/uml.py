@@ -19,13 +19,13 @@ import time
 
 sys.dont_write_bytecode = True
 from compare import HUGE, Engine, measure, spread  # noqa: E402
+from in_guest import REPO  # noqa: E402
 from module import decode_rate, prefill_rate  # noqa: E402
 
 ROWS = [("decode", 64, 1), ("prefill", 128, 1)]
 DECODE_SECONDS = 2  # about 64 tokens
 MEMORY = "2G"
 BOOT_SECONDS = 120
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def replace(path, text):
