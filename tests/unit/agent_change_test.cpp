@@ -6,13 +6,12 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include <cstring>
 #include <tuple>
 
 #include "apply/apply.hpp"
 #include "rollback/rollback.hpp"
+#include "support/decide.hpp"
 #include "support/fake_machine.hpp"
-#include "validate/policy.hpp"
 
 namespace llamux {
 namespace {
@@ -79,27 +78,14 @@ class ChangeTest : public testing::Test {
     // Only the policy makes an Action; here it allows what the test wants.
     Action action_of(Kind kind) {
         const Candidate candidate = candidate_of(kind);
-        llamux_snapshot snapshot;
-        std::memset(&snapshot, 0, sizeof(snapshot));
-        snapshot.window_ns = kNsPerSecond;
-        snapshot.n_groups = 1;
-        snapshot.groups[0].signals.cgroup_id = hog_id;
+        llamux_snapshot snapshot = snapshot_of_group(hog_id);
         snapshot.groups[0].signals.cpu_max_period_us = 100000;
         snapshot.groups[0].signals.memory_current_bytes = 104857600;
         snapshot.signals.memory_total_bytes = 1073741824;
         const Result<Settings> present = machine.knobs().read(target_of(candidate));
         EXPECT_TRUE(present) << present.error().message;
-        const std::vector<Change> changes;
-        const PolicyInput input{.snapshot = snapshot,
-                                .present = *present,
-                                .n_siblings = 1,
-                                .changes = changes,
-                                .holds = {},
-                                .journal_damage = {},
-                                .boot_id = "boot-1",
-                                .now_boot_ns = machine.clock.boot_ns(),
-                                .by_person = true};
-        Decision decision = Policy(PolicyLimits{}).decide(candidate, Fact{}, input);
+        Decision decision =
+            decide_for_a_person(candidate, snapshot, *present, machine.clock.boot_ns());
         if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
             ADD_FAILURE() << refusal->text();
             std::abort();

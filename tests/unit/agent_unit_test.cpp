@@ -2,17 +2,16 @@
 //
 // Catches: a second writer of a systemd unit's group, an undo that goes around
 // systemd or leaves something behind there, a unit that is taken for another
-// one. systemd is played by a fake; tests/vm/systemd-units.sh has the real one.
+// one. systemd is played by a fake; tests/vm/contract-units.sh has the real one.
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <map>
 
 #include "apply/apply.hpp"
 #include "core/unit.hpp"
 #include "rollback/rollback.hpp"
+#include "support/decide.hpp"
 #include "support/fake_machine.hpp"
-#include "validate/policy.hpp"
 
 namespace llamux {
 namespace {
@@ -119,25 +118,10 @@ class UnitChangeTest : public testing::Test {
         candidate.value_old = 100;
         candidate.value_new = 50;
         candidate.direction = LLAMUX_LOWER;
-        llamux_snapshot snapshot;
-        std::memset(&snapshot, 0, sizeof(snapshot));
-        snapshot.window_ns = kNsPerSecond;
-        snapshot.n_groups = 1;
-        snapshot.groups[0].signals.cgroup_id = candidate.cgroup_id;
         const Result<Settings> present = knobs().read(target(path));
         EXPECT_TRUE(present) << present.error().message;
-        const std::vector<Change> changes;
-        const PolicyInput input{.snapshot = snapshot,
-                                .present = *present,
-                                .keeper = *knobs().keeper(target(path)),
-                                .n_siblings = 1,
-                                .changes = changes,
-                                .holds = {},
-                                .journal_damage = {},
-                                .boot_id = "boot-1",
-                                .now_boot_ns = machine.clock.boot_ns(),
-                                .by_person = true};
-        return Policy(PolicyLimits{}).decide(candidate, Fact{}, input);
+        return decide_for_a_person(candidate, snapshot_of_group(candidate.cgroup_id), *present,
+                                   machine.clock.boot_ns(), *knobs().keeper(target(path)));
     }
     Result<Change> apply() {
         const Decision decision = decide(kPath);
