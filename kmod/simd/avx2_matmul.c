@@ -335,11 +335,11 @@ static __always_inline void tile_float(const struct llx_matrix *w,
 	}
 }
 
-DEFINE_MATMUL(llx_avx2_matmul_f32, tile_float, LLX_TYPE_F32, f32)
-DEFINE_MATMUL(llx_avx2_matmul_f16, tile_float, LLX_TYPE_F16, f32)
-DEFINE_MATMUL(llx_avx2_matmul_bf16, tile_float, LLX_TYPE_BF16, f32)
-DEFINE_MATMUL(llx_avx2_matmul_q8_0, tile_simple, LLX_TYPE_Q8_0, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q4_0, tile_simple, LLX_TYPE_Q4_0, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q4_k, tile_min, LLX_TYPE_Q4_K, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q5_k, tile_min, LLX_TYPE_Q5_K, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q6_k, tile_q6, LLX_TYPE_Q6_K, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_f32, tile_float, LLX_TYPE_F32, f32)
+DEFINE_BATCHES(, llx_avx2_matmul_f16, tile_float, LLX_TYPE_F16, f32)
+DEFINE_BATCHES(, llx_avx2_matmul_bf16, tile_float, LLX_TYPE_BF16, f32)
+DEFINE_BATCHES(, llx_avx2_matmul_q8_0, tile_simple, LLX_TYPE_Q8_0, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q4_0, tile_simple, LLX_TYPE_Q4_0, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q4_k, tile_min, LLX_TYPE_Q4_K, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q5_k, tile_min, LLX_TYPE_Q5_K, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q6_k, tile_q6, LLX_TYPE_Q6_K, q8)

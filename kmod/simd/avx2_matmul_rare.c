@@ -293,8 +293,8 @@ static __always_inline void tile_q3(const struct llx_matrix *w, const u8 *tile,
 	}
 }
 
-DEFINE_MATMUL(llx_avx2_matmul_q4_1, tile_32, LLX_TYPE_Q4_1, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q5_0, tile_32, LLX_TYPE_Q5_0, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q5_1, tile_32, LLX_TYPE_Q5_1, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q2_k, tile_q2, LLX_TYPE_Q2_K, q8)
-DEFINE_MATMUL(llx_avx2_matmul_q3_k, tile_q3, LLX_TYPE_Q3_K, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q4_1, tile_32, LLX_TYPE_Q4_1, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q5_0, tile_32, LLX_TYPE_Q5_0, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q5_1, tile_32, LLX_TYPE_Q5_1, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q2_k, tile_q2, LLX_TYPE_Q2_K, q8)
+DEFINE_BATCHES(, llx_avx2_matmul_q3_k, tile_q3, LLX_TYPE_Q3_K, q8)

@@ -38,9 +38,6 @@ static __always_inline __m256i next_signed_byte(__m256i *bytes)
 }
 
 /*
- * The functions of the table: TOKENS tokens at a time, then one by one. The
- * same code for both, so a batch gives the bits of single tokens.
- *
  * tile_fn(w, tile, x, stride, n_tokens, type, acc) adds one tile's sums for
  * n_tokens (constant: 1 or TOKENS) tokens, whose activations are stride apart,
  * to acc[t][half].
@@ -62,22 +59,6 @@ static __always_inline __m256i next_signed_byte(__m256i *bytes)
 			x->input##_stride, n_tokens, type, acc);              \
 		store_tile(w, tile, acc, n_tokens, y + token * y_stride,      \
 			   y_stride);                                         \
-	}
-
-#define DEFINE_MATMUL(name, tile_fn, type, input)                             \
-	DEFINE_PASS(name##_many, tile_fn, type, input, TOKENS)                \
-	DEFINE_PASS(name##_one, tile_fn, type, input, 1)                      \
-	LLX_DECLARE_MATMUL(name)                                              \
-	{                                                                     \
-		u32 i;                                                        \
-		u32 t;                                                        \
-									      \
-		for (i = tile_begin; i < tile_end; i++) {                     \
-			for (t = 0; t + TOKENS <= n_tokens; t += TOKENS)      \
-				name##_many(w, i, t, x, y, y_stride);         \
-			for (; t < n_tokens; t++)                             \
-				name##_one(w, i, t, x, y, y_stride);          \
-		}                                                             \
 	}
 
 #endif

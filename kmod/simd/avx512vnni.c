@@ -368,10 +368,6 @@ static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
 		_mm512_mask_storeu_ps(y + row, mask, acc[t]);
 }
 
-/*
- * The functions of the table: TOKENS tokens at a time, then one by one. The
- * same code for both, so a batch gives the bits of single tokens.
- */
 #define DEFINE_PASS(name, tile_fn, type, input, n_tokens)                     \
 	static noinline void name(                                            \
 		const struct llx_matrix *w, u32 tile, u32 token,              \
@@ -389,30 +385,14 @@ static __always_inline void store_tile(const struct llx_matrix *w, u32 tile,
 			   y_stride);                                         \
 	}
 
-#define DEFINE_MATMUL(name, tile_fn, type, input)                             \
-	DEFINE_PASS(name##_many, tile_fn, type, input, TOKENS)                \
-	DEFINE_PASS(name##_one, tile_fn, type, input, 1)                      \
-	static LLX_DECLARE_MATMUL(name)                                       \
-	{                                                                     \
-		u32 i;                                                        \
-		u32 t;                                                        \
-									      \
-		for (i = tile_begin; i < tile_end; i++) {                     \
-			for (t = 0; t + TOKENS <= n_tokens; t += TOKENS)      \
-				name##_many(w, i, t, x, y, y_stride);         \
-			for (; t < n_tokens; t++)                             \
-				name##_one(w, i, t, x, y, y_stride);          \
-		}                                                             \
-	}
-
-DEFINE_MATMUL(matmul_f32, tile_float, LLX_TYPE_F32, f32)
-DEFINE_MATMUL(matmul_f16, tile_float, LLX_TYPE_F16, f32)
-DEFINE_MATMUL(matmul_bf16, tile_float, LLX_TYPE_BF16, f32)
-DEFINE_MATMUL(matmul_q8_0, tile_simple, LLX_TYPE_Q8_0, q8)
-DEFINE_MATMUL(matmul_q4_0, tile_simple, LLX_TYPE_Q4_0, q8)
-DEFINE_MATMUL(matmul_q4_k, tile_k, LLX_TYPE_Q4_K, q8)
-DEFINE_MATMUL(matmul_q5_k, tile_k, LLX_TYPE_Q5_K, q8)
-DEFINE_MATMUL(matmul_q6_k, tile_k, LLX_TYPE_Q6_K, q8)
+DEFINE_BATCHES(static, matmul_f32, tile_float, LLX_TYPE_F32, f32)
+DEFINE_BATCHES(static, matmul_f16, tile_float, LLX_TYPE_F16, f32)
+DEFINE_BATCHES(static, matmul_bf16, tile_float, LLX_TYPE_BF16, f32)
+DEFINE_BATCHES(static, matmul_q8_0, tile_simple, LLX_TYPE_Q8_0, q8)
+DEFINE_BATCHES(static, matmul_q4_0, tile_simple, LLX_TYPE_Q4_0, q8)
+DEFINE_BATCHES(static, matmul_q4_k, tile_k, LLX_TYPE_Q4_K, q8)
+DEFINE_BATCHES(static, matmul_q5_k, tile_k, LLX_TYPE_Q5_K, q8)
+DEFINE_BATCHES(static, matmul_q6_k, tile_k, LLX_TYPE_Q6_K, q8)
 
 const struct llx_kernels llx_kernels_avx512vnni = {
 	.name = "avx512vnni",

@@ -6,7 +6,7 @@
 #ifndef LLX_SIMD_TILE_H
 #define LLX_SIMD_TILE_H
 
-#include "kernels.h"
+#include "avx2.h"
 
 #define VECTOR 64u /* bytes of 4 columns, rows 0..7 first */
 #define HEAD (5 * VECTOR) /* scales before a super-block's values */
@@ -26,5 +26,26 @@ static __always_inline void prefetch(const u8 *q, const u32 type)
 	for (line = 0; line < step_of(type); line += 64)
 		__builtin_prefetch(q + line, 0, 3);
 }
+
+/*
+ * A function of the table: the includer's TOKENS tokens at a time, then one by
+ * one. Its DEFINE_PASS() makes the same code for both, so a batch gives the bits
+ * of single tokens.
+ */
+#define DEFINE_BATCHES(linkage, name, tile_fn, type, input)                   \
+	DEFINE_PASS(name##_many, tile_fn, type, input, TOKENS)                \
+	DEFINE_PASS(name##_one, tile_fn, type, input, 1)                      \
+	linkage LLX_DECLARE_MATMUL(name)                                      \
+	{                                                                     \
+		u32 i;                                                        \
+		u32 t;                                                        \
+									      \
+		for (i = tile_begin; i < tile_end; i++) {                     \
+			for (t = 0; t + TOKENS <= n_tokens; t += TOKENS)      \
+				name##_many(w, i, t, x, y, y_stride);         \
+			for (; t < n_tokens; t++)                             \
+				name##_one(w, i, t, x, y, y_stride);          \
+		}                                                             \
+	}
 
 #endif
