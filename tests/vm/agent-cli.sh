@@ -65,7 +65,10 @@ in_cgroup $batch "$workload" hog --threads 4
 sleep 3
 expect 1 "undo: llamux-agent rollback" $agent ask "why is my web service slow?"
 grep -q "another group takes the cpu" $log || fail "no verdict"
-grep -q "^  longest wait for a cpu" $log || fail "no evidence"
+# Which of them is told first depends on the host: a single long wait, or many
+# short ones.
+grep -q "^  longest wait for a cpu\|^  time its tasks waited for a cpu" $log ||
+	fail "no evidence"
 grep -q "ranked by the model" $log || fail "not ranked by the model"
 expect 1 "cpu.weight of /" $agent advise --rules-only
 json 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
@@ -83,29 +86,35 @@ cmp -s $log /tmp/first-replay || fail "a replay decides otherwise the second tim
 
 expect 2 "suggestion 000000000000" $agent explain 000000000000
 
-# The change, its commands, and back. On a loaded host the windows may be too
-# noisy to keep it: then it must be undone, and the reason told.
-weights() { echo "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)"; }
-if $agent apply "$id" >$log 2>&1; then
-	grep -q "went from" $log || fail "kept without numbers"
-	[ "$(weights)" != "100 100" ] || fail "nothing was written"
-	expect 0 "kept" $agent history
-	expect 0 "$id" $agent status
-	expect 0 "printf %s '100' > '/sys/fs/cgroup/.*/cpu.weight'" $agent rollback --print "$id"
-	expect 0 "undone" $agent rollback "$id"
-else
-	expect 0 "undone" $agent history
-	grep -q "no effect: \|worse: " $log || fail "undone without a reason"
-	expect 2 "is not a change in force" $agent rollback "$id"
-fi
-[ "$(weights)" = "100 100" ] || fail "the old value is not back"
+# judged WHICH APPLY...: the change WHICH is measured; kept with numbers and then
+# taken back, or undone with a reason. Which of them, depends on how noisy the
+# windows are on a loaded host; what is kept and why, on units of agent_loop_test.
+judged() {
+	which=$1
+	shift
+	if "$@" >$log 2>&1; then
+		grep -q "went from" $log || fail "kept without numbers"
+		expect 0 "kept" $agent history
+		expect 0 "$which" $agent status
+		expect 0 "printf %s '.*' > '/" $agent rollback --print "$which"
+		expect 0 "undone" $agent rollback "$which"
+	else
+		grep -q "no effect: \|worse: " $log || fail "undone without a reason"
+		expect 0 "undone" $agent history
+		expect 2 "is not a change in force" $agent rollback "$which"
+	fi
+}
 
-# A person's own idea: refused, or measured and undone.
+# The change, its commands, and back.
+judged "$id" $agent apply "$id"
+[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" = "100 100" ] ||
+	fail "the old value is not back"
+
+# A person's own idea: refused, or measured like any other.
 expect 1 "refused" $agent apply --knob vm.swappiness --value 250
 expect 2 "not a knob" $agent apply --knob vm.drop_caches --value 3
 expect 2 "no cgroup /none" $agent apply --knob cpu.weight --group /none --value 50
-# On a loaded host another group may get worse by chance; undone all the same.
-expect 1 "no effect\|worse" $agent apply --knob vm.swappiness --value 100
+judged 2 $agent apply --knob vm.swappiness --value 100
 [ "$(cat /proc/sys/vm/swappiness)" = 60 ] || fail "vm.swappiness was not put back"
 
 # A group that is gone between suggestion and write.
