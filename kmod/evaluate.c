@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * SCORE, EVAL and the ranking of ADVISE: they need an empty context for a
- * moment. Requests run one after another, so one context serves them all.
+ * moment. Requests run one after another, so one context of each model serves
+ * them all.
  */
 #include "evaluate.h"
 #include "engine/model.h"
@@ -15,21 +16,7 @@
 
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
 #include <linux/slab.h>
-
-/*
- * The context kept between calls. The lock protects it; the request thread
- * holds it while it uses the context, so a swap of models waits for that one
- * request at most.
- */
-static struct {
-	struct mutex lock; /* see above */
-	struct llx_loaded *loaded; /* a reference; NULL: no context */
-	struct llx_context context;
-} scratch = {
-	.lock = __MUTEX_INITIALIZER(scratch.lock),
-};
 
 struct call {
 	struct llx_loaded *loaded;
@@ -37,52 +24,18 @@ struct call {
 	void *arg;
 };
 
-static void drop_scratch(void)
-{
-	lockdep_assert_held(&scratch.lock);
-	if (!scratch.loaded)
-		return;
-	llx_context_destroy(&scratch.context);
-	llx_model_put(scratch.loaded);
-	scratch.loaded = NULL;
-}
-
-static int renew_scratch(struct llx_loaded *loaded)
-{
-	const struct llx_model *model = loaded->model;
-	int err;
-
-	lockdep_assert_held(&scratch.lock);
-	if (scratch.loaded == loaded) {
-		llx_context_truncate(&scratch.context, 0);
-		return 0;
-	}
-	drop_scratch();
-	err = llx_context_init(&scratch.context, model, llx_worker_exec(),
-			       model->hparams.n_ctx);
-	if (err)
-		return err;
-	scratch.loaded = llx_model_hold(loaded);
-	return 0;
-}
-
 int llx_evaluate_run(struct llx_request *request)
 {
 	struct llx_session *session =
 		container_of(request, struct llx_session, call);
 	struct call *call = session->call_arg;
-	u64 begin_ns;
+	struct llx_context *context = &call->loaded->scratch;
+	u64 begin_ns = ktime_get_ns();
 	int err;
 
-	mutex_lock(&scratch.lock);
-	err = renew_scratch(call->loaded);
-	if (err)
-		goto out;
-	begin_ns = ktime_get_ns();
-	err = call->run(&scratch.context, call->arg);
-	llx_stats_prompt(scratch.context.n_past, ktime_get_ns() - begin_ns);
-out:
-	mutex_unlock(&scratch.lock);
+	llx_context_truncate(context, 0);
+	err = call->run(context, call->arg);
+	llx_stats_prompt(context->n_past, ktime_get_ns() - begin_ns);
 	return err;
 }
 
@@ -225,14 +178,4 @@ int llx_evaluate_phrases(struct llx_session *session, struct llx_loaded *loaded,
 					false);
 	kvfree(scoring.tokens);
 	return err;
-}
-
-bool llx_evaluate_forget_old_model(void)
-{
-	if (!mutex_trylock(&scratch.lock))
-		return false; /* in use: its request comes back here */
-	if (scratch.loaded && !llx_model_is_current(scratch.loaded))
-		drop_scratch();
-	mutex_unlock(&scratch.lock);
-	return true;
 }

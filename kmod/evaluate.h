@@ -41,8 +41,8 @@ int llx_evaluate_encode(const struct llx_tokenizer *tokenizer,
  * @urgent: as in struct llx_request
  *
  * Context: process, sleeps.
- * Return: what @run returned; -ENOMEM; -EINTR;
- * -ECANCELED; -ETIMEDOUT; -ENODEV.
+ * Return: what @run returned; -EINTR; -ECANCELED;
+ * -ETIMEDOUT; -ENODEV.
  */
 int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 		      int (*run)(struct llx_context *context, void *arg),
@@ -98,12 +98,5 @@ int llx_evaluate_logits(struct llx_session *session, struct llx_loaded *loaded,
 int llx_evaluate_phrases(struct llx_session *session, struct llx_loaded *loaded,
 			 const char *text, size_t bytes, const char *phrases,
 			 u32 n_phrases, struct llx_phrase *out);
-
-/*
- * Frees the context kept between calls if its model was replaced. Process
- * context.
- * Return: none is left.
- */
-bool llx_evaluate_forget_old_model(void);
 
 #endif

@@ -155,6 +155,7 @@ static int load_model(struct file *file, u32 chat_template,
 			 "kv_cache=q8_0 needs heads of a multiple of 32 values, not of %u",
 			 (*model)->hparams.head_dim);
 		llx_model_free(*model);
+		*model = NULL;
 	}
 	return status;
 }
@@ -200,6 +201,32 @@ static void remember_error(const struct llx_error *err)
 	mutex_unlock(&error_lock);
 }
 
+static int set_contexts_aside(struct llx_loaded *loaded, struct llx_error *err)
+{
+	const struct llx_model *model = loaded->model;
+	u32 n_ctx = model->hparams.n_ctx;
+	int status;
+
+	status = llx_context_init(&loaded->scratch, model, llx_worker_exec(),
+				  n_ctx);
+	if (!status)
+		status = llx_context_init(&loaded->spare, model,
+					  llx_worker_exec(), n_ctx);
+	if (status)
+		return llx_fail(err, status, 0,
+				"no memory for two contexts of %u tokens; n_ctx makes them shorter",
+				n_ctx);
+	return 0;
+}
+
+static void free_loaded(struct llx_loaded *loaded)
+{
+	llx_context_destroy(&loaded->spare);
+	llx_context_destroy(&loaded->scratch);
+	llx_model_free(loaded->model);
+	kfree(loaded);
+}
+
 int llx_model_file_load(struct file *file, u32 chat_template,
 			struct llx_error *err)
 {
@@ -210,13 +237,15 @@ int llx_model_file_load(struct file *file, u32 chat_template,
 	if (!mutex_trylock(&load_lock))
 		return llx_fail(err, -EBUSY, 0, "another load is under way");
 	loaded = kzalloc(sizeof(*loaded), GFP_KERNEL);
-	if (!loaded)
+	if (!loaded) {
 		status = llx_fail(err, -ENOMEM, 0, "no memory");
-	else
-		status = load_model(file, chat_template, &loaded->model, err);
-	remember_error(err);
+		goto out;
+	}
+	status = load_model(file, chat_template, &loaded->model, err);
+	if (!status)
+		status = set_contexts_aside(loaded, err);
 	if (status) {
-		kfree(loaded);
+		free_loaded(loaded);
 		goto out;
 	}
 	refcount_set(&loaded->refs, 1);
@@ -224,6 +253,7 @@ int llx_model_file_load(struct file *file, u32 chat_template,
 	loaded->load_ns = ktime_get_ns() - begin_ns;
 	publish(loaded);
 out:
+	remember_error(err);
 	mutex_unlock(&load_lock);
 	return status;
 }
@@ -265,18 +295,24 @@ struct llx_loaded *llx_model_get(void)
 	return loaded;
 }
 
-struct llx_loaded *llx_model_hold(struct llx_loaded *loaded)
-{
-	refcount_inc(&loaded->refs);
-	return loaded;
-}
-
 void llx_model_put(struct llx_loaded *loaded)
 {
 	if (!refcount_dec_and_test(&loaded->refs))
 		return;
-	llx_model_free(loaded->model);
-	kfree(loaded);
+	free_loaded(loaded);
+}
+
+struct llx_context *llx_model_take_spare(struct llx_loaded *loaded)
+{
+	if (atomic_cmpxchg(&loaded->spare_taken, 0, 1))
+		return NULL;
+	llx_context_truncate(&loaded->spare, 0);
+	return &loaded->spare;
+}
+
+void llx_model_return_spare(struct llx_loaded *loaded)
+{
+	atomic_set_release(&loaded->spare_taken, 0);
 }
 
 bool llx_model_is_current(const struct llx_loaded *loaded)

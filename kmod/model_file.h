@@ -5,26 +5,38 @@
 #ifndef LLX_MODEL_FILE_H
 #define LLX_MODEL_FILE_H
 
+#include "engine/transformer.h"
+
 #include <linux/refcount.h>
 #include <linux/types.h>
 
 struct file;
 struct llamux_model_info;
 struct llx_error;
-struct llx_model;
 
 /**
  * struct llx_loaded - a model and who holds it
- * @refs: one of the module while it is the model in use, one of each context
+ * @refs: one of the module while it is the model in use, one of each session
+ *	with a context, one of each call
  * @generation: 1 for the first load, then 2...
  * @load_ns: how long loading took
  * @model: immutable
+ * @scratch: for requests that leave nothing behind; the request thread's
+ * @spare: for a session that looks after the machine
+ * @spare_taken: by one
+ *
+ * Both contexts are made with the model, because a machine that is short of
+ * memory is when they are needed: what ranks and what answers the
+ * administrator must not have to allocate then.
  */
 struct llx_loaded {
 	refcount_t refs;
 	u32 generation;
 	u64 load_ns;
 	struct llx_model *model;
+	struct llx_context scratch;
+	struct llx_context spare;
+	atomic_t spare_taken;
 };
 
 /**
@@ -59,11 +71,15 @@ int llx_model_file_load_path(const char *path, const char *chat_template);
 /* A reference to the model in use, or NULL. Any context. */
 struct llx_loaded *llx_model_get(void);
 
-/* One more reference. Return: @loaded. Any context. */
-struct llx_loaded *llx_model_hold(struct llx_loaded *loaded);
-
 /* Gives a reference back; the last one frees the weights. May sleep. */
 void llx_model_put(struct llx_loaded *loaded);
+
+/*
+ * The context set aside, empty, or NULL if somebody has it. Who has it holds a
+ * reference to @loaded, too. Any context.
+ */
+struct llx_context *llx_model_take_spare(struct llx_loaded *loaded);
+void llx_model_return_spare(struct llx_loaded *loaded);
 
 /* Is @loaded (not NULL) still the model in use? A hint. Any context. */
 bool llx_model_is_current(const struct llx_loaded *loaded);

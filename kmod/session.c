@@ -75,7 +75,11 @@ static void drop_context(struct llx_session *session)
 	lockdep_assert_held(&session->context_lock);
 	if (!session->loaded)
 		return;
-	llx_context_destroy(&session->context);
+	if (session->context == &session->own_context)
+		llx_context_destroy(&session->own_context);
+	else
+		llx_model_return_spare(session->loaded);
+	session->context = NULL;
 	kvfree(session->history);
 	kvfree(session->job.tokens);
 	session->history = NULL;
@@ -85,31 +89,54 @@ static void drop_context(struct llx_session *session)
 	session->loaded = NULL;
 }
 
-/* Takes over the reference @loaded if it succeeds. */
-static int make_context(struct llx_session *session, struct llx_loaded *loaded)
+/*
+ * Who looks after the machine gets the one that was set aside: it asks when
+ * there may be no memory left.
+ */
+static int obtain_context(struct llx_session *session, struct llx_loaded *loaded)
 {
 	const struct llx_model *model = loaded->model;
 	u32 n_ctx = model->hparams.n_ctx;
-	size_t bytes = llx_context_bytes(model, n_ctx);
+	size_t bytes;
 	int err;
 
-	lockdep_assert_held(&session->context_lock);
+	session->context_bytes = 0;
+	session->context = session->advisor ? llx_model_take_spare(loaded) : NULL;
+	if (session->context)
+		return 0;
+	bytes = llx_context_bytes(model, n_ctx);
 	if (!bytes)
 		return -ENOMEM;
 	err = charge(session->user, bytes);
 	if (err)
 		return err;
+	err = llx_context_init(&session->own_context, model, llx_worker_exec(),
+			       n_ctx);
+	if (err) {
+		uncharge(session->user, bytes);
+		return err;
+	}
+	session->context_bytes = bytes;
+	session->context = &session->own_context;
+	return 0;
+}
+
+/* Takes over the reference @loaded if it succeeds. */
+static int make_context(struct llx_session *session, struct llx_loaded *loaded)
+{
+	u32 n_ctx = loaded->model->hparams.n_ctx;
+	int err;
+
+	lockdep_assert_held(&session->context_lock);
 	session->history = kvmalloc_array(n_ctx, sizeof(s32), GFP_KERNEL);
 	session->job.tokens = kvmalloc_array(n_ctx, sizeof(s32), GFP_KERNEL);
 	if (!session->history || !session->job.tokens) {
 		err = -ENOMEM;
 		goto err_free;
 	}
-	err = llx_context_init(&session->context, model, llx_worker_exec(),
-			       n_ctx);
+	err = obtain_context(session, loaded);
 	if (err)
 		goto err_free;
-	session->context_bytes = bytes;
 	session->pending = -1;
 	session->loaded = loaded;
 	return 0;
@@ -119,7 +146,6 @@ err_free:
 	kvfree(session->history);
 	session->job.tokens = NULL;
 	session->history = NULL;
-	uncharge(session->user, bytes);
 	return err;
 }
 
@@ -151,7 +177,7 @@ void llx_session_forget_context(struct llx_session *session)
 bool llx_sessions_forget_old_model(void)
 {
 	struct llx_session *session;
-	bool all = llx_evaluate_forget_old_model();
+	bool all = true;
 
 	mutex_lock(&sessions_lock);
 	list_for_each_entry(session, &sessions, link) {
@@ -172,7 +198,7 @@ bool llx_sessions_forget_old_model(void)
 
 static int evaluate(struct llx_session *session, const s32 *tokens, u32 n)
 {
-	struct llx_context *context = &session->context;
+	struct llx_context *context = session->context;
 	u32 n_past = context->n_past;
 	int err;
 
@@ -192,10 +218,10 @@ static int evaluate_prompt(struct llx_session *session)
 	int err;
 
 	if (session->job.n_keep) {
-		llx_context_truncate(&session->context, session->job.n_keep);
+		llx_context_truncate(session->context, session->job.n_keep);
 		err = evaluate(session, tokens, n);
 	} else {
-		err = llx_prefix_eval(&session->context, tokens, n,
+		err = llx_prefix_eval(session->context, tokens, n,
 				      session->job.n_constant, &n_evaluated);
 		if (!err)
 			memcpy(session->history, tokens, n * sizeof(*tokens));
@@ -226,12 +252,12 @@ static int put_token(struct llx_session *session, s32 token, bool first)
 static int generate(struct llx_session *session, struct llx_sampler *sampler,
 		    u32 *n_generated)
 {
-	const struct llx_context *context = &session->context;
+	const struct llx_context *context = session->context;
 	u32 limit = session->job.params.max_tokens ?: U32_MAX;
 	int err;
 
 	while (*n_generated < limit) {
-		s32 token = llx_sampler_next(sampler, &session->context);
+		s32 token = llx_sampler_next(sampler, session->context);
 
 		if (token < 0)
 			return token;
@@ -313,7 +339,7 @@ out_free:
 static void keep_common_prefix(struct llx_session *session)
 {
 	s32 *tokens = session->job.tokens;
-	u32 most = min(session->context.n_past, session->job.n_tokens - 1);
+	u32 most = min(session->context->n_past, session->job.n_tokens - 1);
 	u32 n = 0;
 
 	while (n < most && tokens[n] == session->history[n])
@@ -368,7 +394,7 @@ out:
 static int prepare_job(struct llx_session *session, const char *text,
 		       size_t bytes)
 {
-	const struct llx_context *context = &session->context;
+	const struct llx_context *context = session->context;
 	s32 *tokens = session->job.tokens;
 	bool go_on = session->params.flags & LLAMUX_PARAM_KEEP_CONTEXT &&
 		     context->n_past;

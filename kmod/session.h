@@ -35,9 +35,10 @@ struct llx_loaded;
  *	then it is the request's alone. Never held while waiting for the
  *	request thread, which takes it, too.
  * @loaded: model of @context, a reference; NULL: no context
- * @context: the KV cache
- * @context_bytes: charged to @user
- * @history: (context.n_ctx) the tokens of the context's positions
+ * @context: the KV cache: @own_context, or the model's spare one
+ * @own_context: see there
+ * @context_bytes: charged to @user; 0 for the spare one
+ * @history: (context->n_ctx) the tokens of the context's positions
  * @pending: last token of the answer, not evaluated yet; -1: none
  * @job: the prompt being answered
  *
@@ -58,7 +59,8 @@ struct llx_session {
 
 	struct mutex context_lock; /* see above */
 	struct llx_loaded *loaded;
-	struct llx_context context;
+	struct llx_context *context;
+	struct llx_context own_context;
 	u64 context_bytes;
 	s32 *history;
 	s32 pending;

