@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The module's speed, measured in a guest from its own counters."""
+import fcntl
+import glob
 import os
 import time
+
+CANCEL = 0xB71B  # LLAMUX_IOC_CANCEL
 
 
 def counters(path):
@@ -15,15 +19,18 @@ def difference(before, after, *names):
     return [int(after[name]) - int(before[name]) for name in names]
 
 
-def answer(prompt, seconds):
+def open_session():
+    return os.open("/dev/llamux", os.O_RDWR)
+
+
+def answer(session, prompt, seconds):
     """Asks, and cuts the answer off after that many seconds of it. Returns the
     counters before and after."""
     before = counters("/proc/llamux/stats")
-    device = os.open("/dev/llamux", os.O_RDWR)
-    os.write(device, prompt)
-    os.read(device, 1)  # the prompt is evaluated, generating has begun
+    os.write(session, prompt)
+    os.read(session, 1)  # the prompt is evaluated, generating has begun
     time.sleep(seconds)
-    os.close(device)
+    fcntl.ioctl(session, CANCEL)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         after = counters("/proc/llamux/stats")
@@ -33,17 +40,36 @@ def answer(prompt, seconds):
     raise SystemExit("bench: the module generated nothing")
 
 
-def decode_rate(seconds):
-    """Tokens per second of an answer."""
-    counted = answer(b"Count from one to two hundred, in words.\n", seconds)
+def thread_times():
+    """Nanoseconds that each of the module's threads ran and waited for a CPU."""
+    times = []
+    for comm in glob.glob("/proc/[0-9]*/comm"):
+        with open(comm, encoding="utf-8", errors="replace") as file:
+            if not file.read().startswith("llamux/"):
+                continue
+        with open(os.path.join(os.path.dirname(comm), "schedstat"), encoding="ascii") as file:
+            times.append([int(word) for word in file.read().split()[:2]])
+    return times
+
+
+def decode(session, seconds):
+    """Of an answer: tokens per second, tokens per second that a thread ran, and of
+    the threads' time the shares that they ran and waited for a CPU."""
+    began, before = time.monotonic_ns(), thread_times()
+    counted = answer(session, b"Count from one to two hundred, in words.\n", seconds)
+    after, wall_ns = thread_times(), time.monotonic_ns() - began
+    ran, waited = (sum(a[i] - b[i] for a, b in zip(after, before)) for i in (0, 1))
     tokens, ns = difference(*counted, "generated_tokens", "generate_ns")
-    return 1e9 * tokens / ns
+    return {"tokens_per_s": 1e9 * tokens / ns, "tokens_per_cpu_s": 1e9 * tokens / ran,
+            "ran": ran / wall_ns / len(after), "waited": waited / wall_ns / len(after)}
 
 
 def prefill_rate(n_tokens):
     """Tokens per second of a prompt of about that many tokens."""
     def ask(n_words):
-        counted = answer(b"word " * n_words, 0)
+        session = open_session()  # a new one: nothing of the prompt is known yet
+        counted = answer(session, b"word " * n_words, 0)
+        os.close(session)
         return difference(*counted, "prompt_tokens", "prompt_ns")
 
     few, _ = ask(4)

@@ -21,7 +21,7 @@ import threading
 
 sys.dont_write_bytecode = True
 import in_guest  # noqa: E402
-from module import answer, counters  # noqa: E402
+from module import answer, open_session, counters  # noqa: E402
 
 ROUNDS = 3
 SECONDS = 10
@@ -63,8 +63,9 @@ class Inference(threading.Thread):
         self.ending = threading.Event()
 
     def run(self):
+        session = open_session()
         while not self.ending.is_set():
-            answer(b"Count from one to two hundred, in words.\n", 1)
+            answer(session, b"Count from one to two hundred, in words.\n", 1)
 
     def __enter__(self):
         self.start()

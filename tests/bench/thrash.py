@@ -7,8 +7,8 @@ Usage: thrash.py --python PYTHON --out FOLDER [--kernel 6.12] MODEL.gguf
 Boots a guest with 1 GB of memory and a swap disk. Both generate from the same
 file in turn, first at rest, then while programs at idle priority write to more
 memory than there is, so that the CPU is free and memory is not. PYTHON has
-llama.cpp (peer.py). Prints a table, writes FOLDER/thrash.json and, where
-matplotlib is there, thrash.png.
+llama.cpp (peer.py). Prints a table and what the module's threads did, writes
+FOLDER/thrash.json and, where matplotlib is there, thrash.png.
 """
 import argparse
 import json
@@ -20,14 +20,14 @@ import time
 
 sys.dont_write_bytecode = True
 import in_guest  # noqa: E402
-from module import counters, decode_rate  # noqa: E402
+from module import counters, decode, open_session  # noqa: E402
 
 ROUNDS = 4
 SECONDS = 8
 PEER_TOKENS = 8
 GUEST_MEMORY = "1G"
 SWAP_MIB = 2048
-HOG_MEMORY = "650m"  # of each of two
+HOG_MEMORY = "1000m"  # of both together
 MODULE, PEER = "Llamux in the kernel", "llama.cpp, mapped file"
 REST, THRASH = "at rest", "thrashing"
 
@@ -60,10 +60,14 @@ def guest(python, model):
     subprocess.run(["insmod", os.environ["LLAMUX_KO"], "nice=0", "model=" + model], check=True)
     peer = Peer(python, model)
     rates = {name: {REST: [], THRASH: []} for name in (MODULE, PEER)}
+    threads = {REST: [], THRASH: []}
+    session = open_session()
 
     def measure(when):
         for _ in range(ROUNDS):
-            rates[MODULE][when].append(decode_rate(SECONDS))
+            module = decode(session, SECONDS)
+            rates[MODULE][when].append(module.pop("tokens_per_s"))
+            threads[when].append(module)
             rates[PEER][when].append(peer.rate())
 
     measure(REST)
@@ -79,7 +83,7 @@ def guest(python, model):
     pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
     hog.kill()
     in_guest.give({
-        "tokens_per_s": rates, "swap_in_pages_per_s": pages_per_s,
+        "tokens_per_s": rates, "module_threads": threads, "swap_in_pages_per_s": pages_per_s,
         "guest_memory_kib": int(counters("/proc/meminfo")["MemTotal"]), "peer": peer.version,
         "isa": counters("/proc/llamux/status")["isa"]})
 
@@ -113,6 +117,11 @@ def report(result, out):
         print(f"  {name:24} at rest {statistics.median(rest):6.2f} ({min(rest):.2f}..{max(rest):.2f})"
               f"   thrashing {statistics.median(thrash):6.2f} ({min(thrash):.2f}..{max(thrash):.2f})"
               f"   {100 * statistics.median(thrash) / statistics.median(rest):.0f} %")
+    for when, rounds in result["module_threads"].items():
+        per_cpu_s, ran, waited = (statistics.median(r[what] for r in rounds)
+                                  for what in ("tokens_per_cpu_s", "ran", "waited"))
+        print(f"  the module's threads {when}: ran {ran:.0%} of the time, waited for a CPU"
+              f" {waited:.0%}; {per_cpu_s:.2f} tokens a second of their CPU time")
     print(f"  swapped in {result['swap_in_pages_per_s']:.0f} pages a second;"
           f" {result['peer']}, module's table {result['isa']}")
     plot(result["tokens_per_s"], os.path.join(out, "thrash.png"))

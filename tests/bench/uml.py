@@ -20,7 +20,7 @@ import time
 sys.dont_write_bytecode = True
 from compare import HUGE, Engine, measure, spread  # noqa: E402
 from in_guest import REPO  # noqa: E402
-from module import decode_rate, prefill_rate  # noqa: E402
+from module import decode, open_session, prefill_rate  # noqa: E402
 
 ROWS = [("decode", 64, 1), ("prefill", 128, 1)]
 DECODE_SECONDS = 2  # about 64 tokens
@@ -81,12 +81,14 @@ def guest(folder, model):
     # Not through the overlay on top of it, which remembers what is not there.
     subprocess.run(["mount", "-t", "hostfs", "-o", folder, "none", "/mnt"], check=True)
     replace("/mnt/ready", os.uname().release)
+    session = open_session()
     number = 0
     while True:
         what, n_tokens = wait_for(f"/mnt/{number}").split()
         if what == "end":
             return
-        rate = decode_rate(DECODE_SECONDS) if what == "decode" else prefill_rate(int(n_tokens))
+        rate = (decode(session, DECODE_SECONDS)["tokens_per_s"] if what == "decode"
+                else prefill_rate(int(n_tokens)))
         replace(f"/mnt/{number}.answer", str(rate))
         number += 1
 

@@ -13,34 +13,6 @@
 namespace llamux::vm {
 namespace {
 
-// All that a module can leak: slab, vmalloc, stacks of threads. MemFree moves by
-// megabytes for reasons of its own.
-long kernel_kib() {
-    std::ofstream("/proc/sys/vm/drop_caches") << 3;
-    std::ifstream file("/proc/meminfo");
-    long sum = 0;
-    for (std::string line; std::getline(file, line);) {
-        std::istringstream words(line);
-        std::string key;
-        long kib = 0;
-        words >> key >> kib;
-        if (key == "SUnreclaim:" || key == "VmallocUsed:" || key == "Percpu:" ||
-            key == "KernelStack:")
-            sum += kib;
-    }
-    return sum;
-}
-
-// The least of some: memory is freed a little later (RCU, per-CPU lists).
-long settled_kib() {
-    long least = kernel_kib();
-    for (int i = 0; i < 20; ++i) {
-        std::this_thread::sleep_for(50ms);
-        least = std::min(least, kernel_kib());
-    }
-    return least;
-}
-
 std::string read_prompt(const Fd& file, int* error = nullptr) {
     std::string text;
     char buffer[512];
