@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vm"))
 import guest  # noqa: E402
 
-SECONDS = 2400
+SECONDS = 5400
 BOOTS = (("6.1-systemd", "before"), ("6.12-systemd", "after"))
 
 

@@ -24,9 +24,10 @@ expect() {
 	echo "ok: $text"
 }
 
-# wait_for COMMAND...: until it succeeds, at most a minute
+# wait_for COMMAND...: until it succeeds, at most some minutes: nothing but a
+# failure takes that long, and a loaded host has no upper bound
 wait_for() {
-	for _ in $(seq 600); do
+	for _ in $(seq 3000); do
 		"$@" 2>/dev/null && return 0
 		sleep 0.1
 	done

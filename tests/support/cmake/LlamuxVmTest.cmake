@@ -62,7 +62,7 @@ function(llamux_add_vm_test)
     set_property(GLOBAL APPEND_STRING PROPERTY LLAMUX_VM_SUITE_${kernel} "${line}\n")
     get_property(seconds GLOBAL PROPERTY LLAMUX_VM_SECONDS_${kernel})
     if(NOT seconds)
-      set(seconds 0)
+      set(seconds 600) # BOOT_SECONDS of guest.py
     endif()
     math(EXPR seconds "${seconds} + ${arg_TIMEOUT} + 90") # + a reboot after a panic
     set_property(GLOBAL PROPERTY LLAMUX_VM_SECONDS_${kernel} ${seconds})
