@@ -4,7 +4,6 @@
 # says, in another unit than their name, or offered to other machines.
 """Scrapes serve_metrics (argv[2]), reads it by Prometheus' own parser, and docs/METRICS.md."""
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -13,16 +12,11 @@ import urllib.request
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import HEALTHY, PROBLEM, REPO, AgentTest, main
+from ports import free_port
 
 SERVER = sys.argv.pop(2)
 # prometheus-cpp counts its own scrapes
 NOT_OURS = "exposer_"
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class MetricsTest(AgentTest):

@@ -43,6 +43,8 @@ required|the unit tests|libgtest-dev libgmock-dev
 required|the tokenizer comparison|libsentencepiece-dev
 # what the agent prints and writes against its schema
 required|tests/cli|python3-jsonschema python3-prometheus-client
+# what docs/ offers to take over, by the programs it is made for
+required|tests/examples|python3-yaml python3-kubernetes ansible-core
 # manual pages, completion and the systemd unit, by the programs that read them
 required|tests/cli: the monitor in a terminal|tmux
 required|tests/cli|mandoc fish zsh systemd
@@ -189,6 +191,24 @@ fetch_tuned() {
 	fi
 }
 
+# Checks metrics, alerts and dashboard. Not installed: Prometheus would run here.
+fetch_promtool() {
+	dir=$downloads/prometheus
+	if [ -x "$dir/usr/bin/promtool" ]; then
+		say "promtool: there"
+		return
+	fi
+	say "promtool: taking it out of the package prometheus (20 MB, once)"
+	mkdir -p "$dir"
+	if (cd "$dir" && apt-get download prometheus >>"$log" 2>&1) &&
+		dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -x -C "$dir" ./usr/bin/promtool; then
+		rm "$dir"/prometheus_*.deb
+	else
+		say "package prometheus cannot be had: the test examples will fail (optional)"
+		rm -rf "$dir"
+	fi
+}
+
 # A model in use of the llama architecture, with a BPE vocabulary.
 fetch_smollm2() {
 	dir=$downloads/smollm2
@@ -213,6 +233,7 @@ fetch_smollm2() {
 : >"$log"
 install_packages
 fetch_checkpatch
+fetch_promtool
 fetch_smollm2
 [ "${1:-}" != uml ] || fetch_kernel_source
 [ "${1:-}" != gym ] || fetch_tuned
