@@ -36,7 +36,7 @@ class ContentsTest(unittest.TestCase):
     def test_every_installed_file_is_in_one_package(self):
         control = (DEBIAN / "control").read_text(encoding="utf-8")
         packages = re.findall(r"^Package: (\S+)", control, re.M)
-        self.assertEqual(len(packages), 3)
+        self.assertEqual(len(packages), 4)
         packaged = []
         for package in packages:
             files = installed("--component", package)
@@ -47,6 +47,22 @@ class ContentsTest(unittest.TestCase):
         self.assertEqual(everything - set(packaged), set())
         more = set(packaged) - everything
         self.assertEqual({path for path in more if not ONLY_PACKAGED.search(path)}, set())
+
+    def test_the_headers_can_be_used_as_installed(self):
+        with tempfile.TemporaryDirectory(prefix="llamux-install-") as root:
+            subprocess.run(["cmake", "--install", BUILD, "--component", "llamux-dev"], check=True,
+                           stdout=subprocess.DEVNULL, env={**os.environ, "DESTDIR": root})
+            folder = next(Path(root).rglob("include"))
+            headers = sorted(folder.rglob("*.h"))
+            self.assertIn(folder / "llamux" / "llamux.h", headers)
+            for header in headers:
+                for language in ("c", "c++"):
+                    done = subprocess.run(
+                        ["gcc", "-x", language, "-Wall", "-Wextra", "-Werror", "-fsyntax-only",
+                         "-I", folder, "-include", header.relative_to(folder), "-"],
+                        input="int main(void) { return 0; }", text=True, capture_output=True,
+                        check=False)
+                    self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_the_module_has_all_its_sources(self):
         sources = {path.relative_to(REPO) for folder in ("kmod", "include")

@@ -24,7 +24,7 @@ install() {
 	cd "$LLAMUX_BUILD/deb/$1" || exit 1
 	expect 0 "Setting up llamux-agent ($1)" apt-get install --yes ./llamux*.deb
 	cat $log
-	for package in llamux-agent llamux-dkms llamux-models; do
+	for package in llamux-agent llamux-dkms llamux-models llamux-dev; do
 		is "$1 installed" dpkg-query -W -f '${Version} ${db:Status-Status}' $package
 	done
 	cd /
@@ -88,8 +88,8 @@ after() {
 	expect 0 "to be kept over the upgrade" llamux-agent status
 
 	change_and_die
-	dpkg -L llamux-agent llamux-dkms llamux-models | grep llam >/tmp/files
-	expect 0 "Removing llamux-agent" apt-get remove --yes llamux-agent llamux-dkms llamux-models
+	dpkg -L llamux-agent llamux-dkms llamux-models llamux-dev | grep llam >/tmp/files
+	expect 0 "Removing llamux-agent" apt-get remove --yes llamux-agent llamux-dkms llamux-models llamux-dev
 	cat $log
 	unit_is_as_before
 	is inactive property llamux-agent ActiveState
@@ -102,7 +102,7 @@ after() {
 	[ -s /var/lib/llamux/journal.jsonl ] || fail "what was done is forgotten without a purge"
 
 	expect 0 "Purging configuration files for llamux-agent" \
-		apt-get purge --yes llamux-agent llamux-dkms llamux-models
+		apt-get purge --yes llamux-agent llamux-dkms llamux-models llamux-dev
 	for left in $(cat /tmp/files) /etc/llamux /var/lib/llamux /var/lib/dkms/llamux \
 		/etc/systemd/system/*/llamux* /var/lib/systemd/deb-systemd-helper*/*llamux*; do
 		[ ! -e "$left" ] || fail "purged, but there is $left"
