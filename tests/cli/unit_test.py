@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-# Catches: a unit that systemd does not understand, or that gives the service
-# more than it needs.
+# Catches: a unit that systemd does not understand, that gives the service more
+# than it needs, or that does not hold it to what is promised.
 """agent/system/llamux-agent.service by systemd's own checks, without systemd running."""
 import re
 import subprocess
@@ -31,6 +31,16 @@ class UnitTest(AgentTest):
         done = self.analyze("--man=no", "verify")
         about_us = [line for line in done.stderr.splitlines() if "llamux" in line]
         self.assertEqual(about_us, [])
+
+    def test_it_says_what_is_promised(self):
+        """docs/SAFETY.md: it is no burden, and does not die or hang unnoticed."""
+        settings = dict(line.split("=", 1) for line in self.unit.read_text().splitlines()
+                        if "=" in line and not line.startswith("#"))
+        promised = {"CPUQuota": "20%", "MemoryHigh": "64M", "Type": "notify",
+                    "Restart": "on-failure", "WatchdogSec": "5min", "NoNewPrivileges": "yes",
+                    "CapabilityBoundingSet": "CAP_SYS_ADMIN CAP_BPF CAP_PERFMON CAP_DAC_OVERRIDE"}
+        self.assertEqual({name: settings.get(name) for name in promised}, promised)
+        self.assertRegex(settings["ExecStart"], "/sbin/llamux-agent run$", "it only advises")
 
     def test_exposure(self):
         done = self.analyze("security", "--offline=true", "--no-pager")
