@@ -16,16 +16,19 @@ cat >/run/systemd/system/batch.service <<UNIT
 CPUAccounting=yes
 ExecStart=/bin/sleep infinity
 UNIT
-# A group of its own below, which systemd did not delegate.
-cat >/run/systemd/system/nest.service <<'UNIT'
+# With a group of its own below, which systemd did not delegate; and which it did.
+for unit in nest delegated; do
+	cat >/run/systemd/system/$unit.service <<UNIT
 [Service]
 Type=notify
 NotifyAccess=all
 CPUWeight=100
-ExecStart=/bin/sh -c 'cd /sys/fs/cgroup/system.slice/nest.service && mkdir main other && \
-	echo $$$$ >main/cgroup.procs && echo +cpu >cgroup.subtree_control && systemd-notify --ready && \
+ExecStart=/bin/sh -c 'cd /sys/fs/cgroup/system.slice/$unit.service && mkdir main other && \\
+	echo \$\$\$\$ >main/cgroup.procs && echo +cpu >cgroup.subtree_control && systemd-notify --ready && \\
 	exec sleep infinity'
 UNIT
+done
+echo Delegate=yes >>/run/systemd/system/delegated.service
 systemctl daemon-reload
 systemctl start nest batch || fail "no units"
 control=/run/systemd/system.control/batch.service.d
@@ -68,10 +71,29 @@ unit_is_as_before
 
 expect 1 "systemd rules the group and has not delegated it (nest.service)" \
 	llamux-agent apply --knob cpu.weight --group /system.slice/nest.service/other --value 50
+# Below a group that systemd did delegate, files are written.
+systemctl start delegated || fail "no delegated unit"
+try cpu.weight delegated.service/other 50
+is 50 cat /sys/fs/cgroup/system.slice/delegated.service/other/cpu.weight
+over
+is 100 cat /sys/fs/cgroup/system.slice/delegated.service/other/cpu.weight
+# Groups made by hand, as Docker's cgroupfs driver makes them, are systemd's, too.
+container=/sys/fs/cgroup/docker/0123456789ab
+mkdir -p $container || fail "no group by hand"
+echo +cpu >/sys/fs/cgroup/docker/cgroup.subtree_control
+sh -c "echo \$\$ >$container/cgroup.procs; exec sleep infinity" &
+inside=$!
+expect 1 "systemd rules the group and has not delegated it (-.slice)" \
+	llamux-agent apply --knob cpu.weight --group /docker/0123456789ab --value 50
+is 100 cat $container/cpu.weight
+kill $inside
+wait_for rmdir $container /sys/fs/cgroup/docker
+
 expect 1 "the group is protected" \
 	llamux-agent apply --knob cpu.weight --group /system.slice/dbus.service --value 50
 expect 2 "not a knob" \
 	llamux-agent apply --knob memory.max --group /system.slice/batch.service --value 1000000
-systemctl stop nest
-rm /run/systemd/system/batch.service /run/systemd/system/nest.service
+systemctl stop nest delegated
+rm /run/systemd/system/batch.service /run/systemd/system/nest.service \
+	/run/systemd/system/delegated.service
 finish
