@@ -103,8 +103,12 @@ void Service::reconfigure(const Config& config) {
     sense_.set_marks(config.groups);
 }
 
-Status Service::audit(const Event& event) {
-    return audit_.append(audit_record(event, journal_->writer(), clock_));
+Json Service::record_of(const Event& event) {
+    return audit_record(event, journal_->writer(), clock_);
+}
+
+Status Service::audit(const Json& record) {
+    return audit_.append(record);
 }
 
 Loop Service::make_loop() {

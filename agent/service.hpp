@@ -52,8 +52,9 @@ class Service {
     const CgroupFs& cgroups() const { return cgroups_; }
     // From the next look on; what is loaded or running stays as it is.
     void reconfigure(const Config& config);
-    // Into the audit log.
-    Status audit(const Event& event);
+    // As of now, as a line of the audit log; and into that.
+    Json record_of(const Event& event);
+    Status audit(const Json& record);
     // Knobs that are left alone, as of the journal, the configuration and the
     // other tuners that run.
     std::vector<Hold> holds(const LockedJournal& journal) const;

@@ -120,7 +120,7 @@ int tell_error(const Globals& globals, const Error& error) {
 }
 
 void audit(Service& service, const Event& event) {
-    if (const Status written = service.audit(event); !written) {
+    if (const Status written = service.audit(service.record_of(event)); !written) {
         std::fprintf(stderr, "llamux-agent: no audit log: %s\n",
                      printable(written.error().message).c_str());
     }

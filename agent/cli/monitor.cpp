@@ -81,7 +81,7 @@ class LiveSource {
             if (!undone) {
                 return undone.error().message;
             }
-            (void)service_.audit(event_of(*undone));
+            (void)service_.audit(service_.record_of(event_of(*undone)));
             told = std::string(entry_type_word(undone->state)) + ": " + event_of(*undone).text;
         }
         return told;

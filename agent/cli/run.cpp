@@ -3,11 +3,14 @@
 // llamux-agent run: the service. Watches and advises; with --apply it also
 // acts, measures and undoes.
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/systemd_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 
+#include "audit.hpp"
 #include "cli/consult.hpp"
 #include "core/rate_limit.hpp"
 #include "metrics/metrics.hpp"
@@ -190,23 +193,38 @@ class Runner {
 
     void log(const TickReport& report) {
         for (const Event& event : report.events) {
-            audit(event);
+            const Json record = service_.record_of(event);
+            audit(record);
             if (metrics_) {
                 count(event);
             }
-            if (!limit_.allow()) {
-                continue;
+            if (globals_.json) {
+                print_json(record);
+                std::fflush(stdout);
+            } else {
+                tell(event);
             }
-            if (const std::uint64_t n = limit_.take_left_out(); n > 0) {
-                spdlog::warn("{} lines were left out", n);
-            }
-            spdlog::log(is_bad_news(event.type) ? spdlog::level::warn : spdlog::level::info,
-                        "{}: {}", event_word(event.type), event.text);
         }
     }
 
-    void audit(const Event& event) {
-        const Status written = service_.audit(event);
+    void tell(const Event& event) {
+        if (!limit_.allow()) {
+            return;
+        }
+        if (const std::uint64_t n = limit_.take_left_out(); n > 0) {
+            spdlog::warn("{} lines were left out", n);
+        }
+        const std::string line = std::string(event_word(event.type)) + ": " + event.text;
+        const int priority = is_bad_news(event.type) ? LOG_WARNING : LOG_INFO;
+        if (to_journald_ && send_to_journald(priority, line, journal_fields(event))) {
+            return;
+        }
+        spdlog::log(priority == LOG_WARNING ? spdlog::level::warn : spdlog::level::info, "{}",
+                    line);
+    }
+
+    void audit(const Json& record) {
+        const Status written = service_.audit(record);
         if (!written && !told_audit_fails_) {
             spdlog::warn("no audit log: {}", written.error().message);
         }
@@ -218,6 +236,7 @@ class Runner {
     StopSignals& signals_;
     const RunOptions& options_;
     RateLimit limit_;
+    const bool to_journald_ = logs_to_journald();
     Loop loop_;
     MetricsPlaces metrics_places_;
     std::unique_ptr<Metrics> metrics_;  // nullptr: off
@@ -226,9 +245,12 @@ class Runner {
 };
 
 void set_up_log() {
+    if (logs_to_journald()) {
+        spdlog::set_default_logger(spdlog::systemd_logger_mt("llamux-agent"));
+        return;
+    }
     auto logger = spdlog::stderr_logger_mt("llamux-agent");
-    // The journal has its own clock and reads the level from <N>.
-    logger->set_pattern(started_by_systemd() ? "%v" : "%Y-%m-%dT%H:%M:%S.%e %l %v");
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
     spdlog::set_default_logger(std::move(logger));
 }
 
@@ -294,6 +316,9 @@ int run(const Globals& globals, const RunOptions& options) {
     }
     start_telemetry(**service);
     start_watch(**service);
+    if (const Status dropped = drop_capabilities(); !dropped) {
+        spdlog::warn("it keeps more rights than it needs: {}", dropped.error().message);
+    }
     spdlog::info("{}", mode_words(*config));
     return Runner(globals, **service, *signals, options).run();
 }

@@ -10,8 +10,10 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,6 +159,26 @@ std::vector<std::string> missing_capabilities(const ProcFs& proc) {
         }
     }
     return missing;
+}
+
+Status drop_capabilities() {
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return errno_error(errno, "no_new_privs");
+    }
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) {
+        return errno_error(errno, "capget");
+    }
+    constexpr __u32 kKept = 1u << CAP_SYS_ADMIN | 1u << CAP_DAC_OVERRIDE;
+    const __u32 kept = sets[0].permitted & kKept;
+    sets = {};
+    sets[0].effective = kept;
+    sets[0].permitted = kept;
+    if (::syscall(SYS_capset, &header, sets.data()) != 0) {
+        return errno_error(errno, "capset");
+    }
+    return {};
 }
 
 std::string who_asks() {

@@ -53,6 +53,10 @@ bool started_by_systemd();
 
 // Which of the capabilities the service needs are missing, by name.
 std::vector<std::string> missing_capabilities(const ProcFs& proc);
+// Gives up, for good, all that is not needed once the telemetry is loaded: this
+// process keeps CAP_SYS_ADMIN and CAP_DAC_OVERRIDE, of those it had, and nothing
+// that it starts gets more.
+Status drop_capabilities();
 // For the record: "root", or "root (sudo by jane)".
 std::string who_asks();
 double cpu_seconds();  // used by this process

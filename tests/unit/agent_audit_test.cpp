@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Catches: an audit log that fills the disk, loses or mixes lines when it is
-// rotated or written by several processes at once.
+// rotated or written by several processes at once; an entry of systemd's journal
+// that can not be asked for by knob, change or verdict.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <fstream>
+#include <map>
 
+#include "audit.hpp"
 #include "kernel/audit_log.hpp"
 #include "support/fake_machine.hpp"
 
@@ -93,6 +97,44 @@ TEST_F(AuditTest, ProcessesDoNotLoseEachOthersLines) {
     for (std::size_t i = 0; i < all.size(); i++) {
         EXPECT_EQ(all[i], static_cast<int>(i));
     }
+}
+
+std::map<std::string, std::string> fields_of(const Event& event) {
+    std::map<std::string, std::string> fields;
+    for (const JournalField& field : journal_fields(event)) {
+        fields[field.name] = field.value;
+    }
+    return fields;
+}
+
+TEST(JournalFields, SayWhatBecameOfWhichKnob) {
+    Change change;
+    change.number = 7;
+    change.state = EntryType::kKept;
+    change.plan.id = "5a92d99f4464";
+    change.plan.target = {LLAMUX_ACTION_CPU_WEIGHT, "/batch.slice", 30};
+    change.plan.value_old = 100;
+    change.plan.value_new = 50;
+    change.effect = Effect{};
+    change.effect->verdict = Verdict::kImproved;
+    const std::map<std::string, std::string> expected = {{"LLAMUX_EVENT", "kept"},
+                                                         {"LLAMUX_CHANGE", "7"},
+                                                         {"LLAMUX_KNOB", "cpu.weight"},
+                                                         {"LLAMUX_SUGGESTION", "5a92d99f4464"},
+                                                         {"LLAMUX_CGROUP", "/batch.slice"},
+                                                         {"LLAMUX_OLD", "100"},
+                                                         {"LLAMUX_NEW", "50"},
+                                                         {"LLAMUX_VERDICT", "improved"}};
+    EXPECT_EQ(fields_of(event_of(change)), expected);
+}
+
+TEST(JournalFields, OnlyWhatTheEventHas) {
+    Event refused = make_event(EventType::kRefused, "x");
+    refused.refusal = Refusal{RefusalReason::kCoolDown, "60 s"};
+    const std::map<std::string, std::string> expected = {
+        {"LLAMUX_EVENT", "refused"},
+        {"LLAMUX_REFUSAL", std::string(refusal_name(RefusalReason::kCoolDown))}};
+    EXPECT_EQ(fields_of(refused), expected);
 }
 
 }  // namespace

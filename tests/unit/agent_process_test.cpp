@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Catches: a SIGHUP that stops the service, is lost or makes every later wait
-// return at once, and a stop that is lost behind a SIGHUP.
+// return at once, a stop that is lost behind a SIGHUP, and rights that are kept.
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
 
 #include "kernel/process.hpp"
 
@@ -52,6 +58,24 @@ TEST_F(ProcessDeathTest, HangUpStopsACommand) {
         ::raise(SIGHUP);
         EXPECT_EQ(signals->wait(milliseconds(60'000)), SIGHUP);
         EXPECT_FALSE(signals->take_reload());
+    });
+}
+
+TEST_F(ProcessDeathTest, RightsAreGivenUpForGood) {
+    expect_in_child([] {
+        __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+        std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+        ASSERT_EQ(::syscall(SYS_capget, &header, sets.data()), 0);
+        const __u32 kept = sets[0].permitted & (1u << CAP_SYS_ADMIN | 1u << CAP_DAC_OVERRIDE);
+        ASSERT_TRUE(drop_capabilities());
+        ASSERT_EQ(::syscall(SYS_capget, &header, sets.data()), 0);
+        for (const auto& set : sets) {
+            const __u32 expected = &set == &sets[0] ? kept : 0;
+            EXPECT_EQ(set.effective, expected);
+            EXPECT_EQ(set.permitted, expected);
+            EXPECT_EQ(set.inheritable, 0u);
+        }
+        EXPECT_EQ(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
     });
 }
 

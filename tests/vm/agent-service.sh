@@ -27,6 +27,11 @@ pid=$!
 wait_for grep -q degraded $log || fail "the service does not start"
 [ -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "no pinned map while it runs"
 grep -q "^0::/llamux-agent$" /proc/$pid/cgroup || fail "not in a group of its own"
+# CAP_DAC_OVERRIDE and CAP_SYS_ADMIN, and no way to more
+for set in CapEff CapPrm; do
+	grep -q "^$set:[[:space:]]*0000000000200002$" /proc/$pid/status || fail "it keeps other rights: $set"
+done
+grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/$pid/status || fail "it can get rights again"
 [ "$(awk '{ print $19 }' /proc/$pid/stat)" = 5 ] || fail "not nice"
 "$agent" --state-dir $state run --once >/tmp/second.log 2>&1
 [ $? = 1 ] && grep -q "another llamux-agent runs" /tmp/second.log || fail "a second one runs"
@@ -35,6 +40,19 @@ wait $pid
 [ $? = 0 ] || fail "SIGTERM is not a clean stop"
 [ ! -e /sys/fs/bpf/llamux/llamux_cgroups ] || fail "BPF maps are left after a clean stop"
 echo "ok: start, second instance, stop"
+
+# for programs: each event as a line of the audit log
+$run --once --interval 0.2 --json >/tmp/events 2>$log
+[ $? = 2 ] || fail "--json has another exit status"
+python3 - /tmp/events "$LLAMUX_REPO/docs/agent.schema.json" <<-'CHECK' || fail "not what the schema says"
+	import json, sys, jsonschema
+	schema = {**json.load(open(sys.argv[2])), "$ref": "#/$defs/audit"}
+	events = [json.loads(line) for line in open(sys.argv[1])]
+	for event in events:
+	    jsonschema.Draft202012Validator(schema).validate(event)
+	sys.exit([event["event"] for event in events] != ["degraded"])
+CHECK
+echo "ok: --json"
 
 # metrics: off unless they are asked for, then what Prometheus scrapes
 ip link set lo up

@@ -23,6 +23,9 @@ agent_log | grep -q "applied:" && fail "it acts without being told to"
 is 100 cat $batch/cpu.weight
 is 100 property batch CPUWeight
 expect 0 "nothing was changed yet" llamux-agent history
+# What programs may ask systemd's journal for.
+expect 0 "LLAMUX_KNOB=cpu.weight" journalctl --quiet --output=verbose \
+	_SYSTEMD_UNIT=llamux-agent.service LLAMUX_EVENT=suggestion
 
 # Told to act, it measures, and what it does is over when it stops.
 echo '{"interval_seconds": 1, "apply": true, "measure": {"windows": 5}}' >/etc/llamux/agent.json

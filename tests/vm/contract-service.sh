@@ -20,6 +20,8 @@ drop_in() {
 # No module: it watches, says so, and goes on by itself when there is one.
 systemctl start llamux-agent || fail "the service does not start without the module"
 wait_for_log "degraded: .*module"
+expect 0 "degraded: .*module" journalctl --quiet --output=cat --unit=llamux-agent --priority=warning \
+	LLAMUX_EVENT=degraded
 expect 1 "module .*not loaded" llamux-agent status
 load_module
 wait_for_log "recovered: the module answers"
