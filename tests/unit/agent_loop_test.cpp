@@ -196,6 +196,7 @@ TEST_F(LoopTest, AdviceOnlyNeverWritesAndSaysItOnce) {
     EXPECT_EQ(weight(), "100");
     EXPECT_TRUE(changes().empty());
     EXPECT_EQ(count(EventType::kSuggestion), 1);
+    EXPECT_EQ(count(EventType::kRefused), 0) << "nobody asked the policy to act";
     // 30 ticks of 5 s; asked again every 30 s, not every tick
     EXPECT_LE(kernel.n_model_asked, 6);
     const auto stored = store->list();
@@ -242,6 +243,20 @@ TEST_F(LoopTest, WithoutTheModuleItOnlyWatchesAndTriesAgainMoreAndMoreSeldom) {
     tick_times(15);
     EXPECT_EQ(count(EventType::kRecovered), 1);
     EXPECT_FALSE(loop->degraded());
+}
+
+TEST_F(LoopTest, AdviceFromBeforeAFailureIsNotTakenForNow) {
+    config.policy.apply = false;
+    make_loop();
+    tick_times(2);
+    ASSERT_EQ(count(EventType::kSuggestion), 1);
+    kernel.error = EIO;
+    tick_times(3);
+    EXPECT_EQ(count(EventType::kSuggestion), 1) << "no module, no advice";
+    kernel.error = 0;
+    tick_times(15);
+    EXPECT_EQ(count(EventType::kRecovered), 1);
+    EXPECT_EQ(count(EventType::kSuggestion), 2) << "found and said anew";
 }
 
 TEST_F(LoopTest, AModuleThatFailsWhileMeasuringUndoesTheChange) {
