@@ -9,6 +9,7 @@
 //   prefill-on N CPUS   likewise
 //   advise THREADS      milliseconds from a snapshot to a suggestion; the first
 //                       evaluates what prompts have in common, the others do not
+//   load                GB/s of the file, read, checked and packed once more
 //   barrier THREADS     microseconds that a loop of no work takes
 //   read THREADS        GB/s, bounds.hpp
 //   multiply THREADS    1e9 multiply-adds per second, bounds.hpp
@@ -45,7 +46,7 @@ double now() {
 
 class Server {
   public:
-    explicit Server(const llx_model* model) : model_(model) {}
+    Server(const llx_model* model, std::string path) : model_(model), path_(std::move(path)) {}
 
     [[nodiscard]] double answer(const std::string& what, unsigned a, unsigned b) {
         if (what == "decode")
@@ -58,6 +59,8 @@ class Server {
             return simulated_rate(a, a, b);
         if (what == "advise")
             return advise(a);
+        if (what == "load")
+            return load();
         if (what == "barrier")
             return barrier(a);
         if (what == "read")
@@ -121,6 +124,13 @@ class Server {
         return (now() - begin) * 1e3;
     }
 
+    double load() {
+        std::string error;
+        const double begin = now();
+        const LoadedModel again = load_model_file(path_, model_->kernels, kContext, error);
+        return again ? 1e-9 * static_cast<double>(again->file_bytes) / (now() - begin) : -1;
+    }
+
     double barrier(unsigned n_threads) {
         llx_exec* exec = worker(n_threads).exec.get();
         const auto nothing = [](void*, u32, u32, u32) {};
@@ -143,6 +153,7 @@ class Server {
     }
 
     const llx_model* model_;
+    std::string path_;
     std::map<unsigned, std::unique_ptr<Worker>> workers_;
 };
 
@@ -166,7 +177,7 @@ int serve(const char* path, const char* isa, bool q8_0_cache) {
     }
     std::printf("ready %s\n", kernels->name);
     std::fflush(stdout);
-    Server server(model.get());
+    Server server(model.get(), path);
     char line[64];
     while (std::fgets(line, sizeof(line), stdin) != nullptr) {
         char what[16] = {};

@@ -3,44 +3,16 @@
 // Catches advice that is given without evidence, that the agent cannot match
 // with the snapshot it was made from, or that fails without a model. What the
 // detectors find is tests/unit's business.
+#include "vm/module/advice.hpp"
+
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <atomic>
 #include <memory>
 
-#include "llamux/telemetry.h"
-#include "vm/module/device.hpp"
-
 namespace llamux::vm {
 namespace {
-
-std::unique_ptr<llamux_signals> some_signals() {
-    auto signals = std::make_unique<llamux_signals>();
-    std::memset(signals.get(), 0xff, sizeof(*signals));  // everything unknown
-    signals->size = sizeof(*signals);
-    signals->n_groups = 0;
-    signals->system.flags = 0;
-    signals->system.n_cpus = 2;
-    return signals;
-}
-
-struct Advice {
-    llamux_advice advice{};
-    std::unique_ptr<llamux_snapshot> snapshot = std::make_unique<llamux_snapshot>();
-    std::string text = std::string(4096, 'x');
-
-    int ask(const Device& device, std::uint32_t flags, const llamux_signals* signals) {
-        advice = {.size = sizeof(advice),
-                  .flags = flags,
-                  .signals = reinterpret_cast<std::uint64_t>(signals),
-                  .snapshot = reinterpret_cast<std::uint64_t>(snapshot.get()),
-                  .snapshot_size = sizeof(*snapshot),
-                  .prompt = reinterpret_cast<std::uint64_t>(text.data()),
-                  .prompt_size = text.size()};
-        return device.call(LLAMUX_IOC_ADVISE, &advice);
-    }
-};
 
 TEST(ModuleAdvice, SnapshotsAreNumberedPerSession) {
     const Module module;
@@ -106,40 +78,6 @@ TEST(ModuleAdvice, NothingIsWrong) {
     // The same snapshot again, not a new window.
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
     EXPECT_EQ(advice.advice.snapshot_sequence, 1u);
-}
-
-// CPU pressure and a full quota: the detectors must see something.
-std::unique_ptr<llamux_signals> trouble(int window) {
-    auto signals = some_signals();
-    signals->n_groups = 2;
-    for (std::uint32_t i = 0; i < 2; ++i) {
-        llamux_group_signals& group = signals->groups[i];
-        group.cgroup_id = 100 + i;
-        group.parent_id = 0;
-        group.flags = i == 0 ? LLAMUX_GROUP_LATENCY : LLAMUX_GROUP_BACKGROUND;
-        group.reserved = 0;
-        group.cpu_weight = 100;
-        group.cpu_idle = 0;
-        group.cpu_max_period_us = 100000;
-        group.cpu_max_quota_us = i == 0 ? 20000 : LLAMUX_NO_LIMIT;
-        group.periods_count = static_cast<std::uint64_t>(window) * 10;
-        group.throttled_count = i == 0 ? group.periods_count : 0;
-        group.throttled_us = i == 0 ? static_cast<std::uint64_t>(window) * 5000000 : 0;
-        group.psi.cpu.some_us = static_cast<std::uint64_t>(window) * 900000;
-    }
-    signals->system.psi.cpu.some_us = static_cast<std::uint64_t>(window) * 900000;
-    return signals;
-}
-
-void give_trouble(const Device& device, Advice& advice, std::uint32_t flags) {
-    ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(1).get()), 0);
-    std::this_thread::sleep_for(1s);
-    ASSERT_EQ(advice.ask(device, flags, trouble(2).get()), 0);
-    ASSERT_GT(advice.advice.n_facts, 0u);
-    ASSERT_GT(advice.advice.n_candidates, 1u);
-    ASSERT_LT(advice.advice.chosen, advice.advice.n_candidates);
-    EXPECT_EQ(advice.advice.snapshot_sequence, 2u);
-    EXPECT_GT(advice.advice.detect_ns, 0u);
 }
 
 TEST(ModuleAdvice, RulesDecideWithoutAModel) {

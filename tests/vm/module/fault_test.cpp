@@ -8,8 +8,7 @@
 
 #include <array>
 
-#include "llamux/telemetry.h"
-#include "vm/module/device.hpp"
+#include "vm/module/advice.hpp"
 
 namespace llamux::vm {
 namespace {
@@ -100,6 +99,20 @@ class ModuleFault : public testing::Test {
         return n < 0 ? errno : 0;
     }
 
+    // Of a file's own session, which begins and ends here.
+    int ask_file(const char* path, std::string_view text) {
+        const int fd = open(path, (text.empty() ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+        if (fd < 0)
+            return errno;
+        int error = 0;
+        if (write(fd, text.data(), text.size()) < 0 && !text.empty())
+            error = errno;
+        if (!error && read(fd, answer_.data(), answer_.size()) < 0)
+            error = errno;
+        close(fd);
+        return error;
+    }
+
     void expect_answer(const Device& device) {
         EXPECT_EQ(ask(device), 0);
         EXPECT_GT(answer_bytes_, 0u);
@@ -166,17 +179,7 @@ TEST_F(ModuleFault, SessionAndAnswer) {
         expect_answer(healthy);
         const long before = settled_kib();
         const Faults faults = each_allocation_fails(
-            thread,
-            [&] {
-                const int fd = open(LLAMUX_DEVICE, O_RDWR | O_CLOEXEC);
-                if (fd < 0)
-                    return errno;
-                int error = write(fd, "hello", 5) == 5 ? 0 : errno;
-                if (!error && read(fd, answer_.data(), answer_.size()) < 0)
-                    error = errno;
-                close(fd);
-                return error;
-            },
+            thread, [&] { return ask_file(LLAMUX_DEVICE, "hello"); },
             [&] { expect_answer(healthy); });
         EXPECT_GT(faults.told, 0u) << (thread ? "request thread" : "caller");
         EXPECT_LT(settled_kib() - before, 256);
@@ -188,6 +191,7 @@ TEST_F(ModuleFault, EachRequest) {
     model.n_ctx = 4096;  // its vocabulary is bytes: prompts are long
     const Module module("n_ctx=0 model=" + write_model("long", model));
     const Device device;
+    const Device other;
     device.set_greedy(2);
     expect_answer(device);
 
@@ -196,12 +200,9 @@ TEST_F(ModuleFault, EachRequest) {
     std::vector<std::uint32_t> logits(info.n_vocab);
     std::vector<std::int32_t> tokens(info.n_ctx);
     const char phrases[] = "one\0two";
-    auto signals = std::make_unique<llamux_signals>();
-    std::memset(signals.get(), 0xff, sizeof(*signals));  // everything unknown
-    signals->size = sizeof(*signals);
-    signals->n_groups = 0;
-    signals->system.flags = 0;
-    signals->system.n_cpus = 1;
+    const auto signals = some_signals();
+    Advice advice;
+    give_trouble(device, advice, 0);
 
     const auto address = [](const void* pointer) {
         return reinterpret_cast<std::uint64_t>(pointer);
@@ -209,7 +210,6 @@ TEST_F(ModuleFault, EachRequest) {
     llamux_eval eval{};
     llamux_score score{};
     llamux_snapshot_request snapshot{};
-    llamux_advice advice{};
     const std::map<std::string, std::function<int()>> calls = {
         {"eval",
          [&] {
@@ -232,36 +232,15 @@ TEST_F(ModuleFault, EachRequest) {
                       .n_phrases = 2};
              return device.call(LLAMUX_IOC_SCORE, &score);
          }},
+        // On another session: that one's last snapshot is what advice is asked about.
         {"snapshot",
          [&] {
              snapshot = {.size = sizeof(snapshot), .signals = address(signals.get())};
-             return device.call(LLAMUX_IOC_SNAPSHOT, &snapshot);
+             return other.call(LLAMUX_IOC_SNAPSHOT, &snapshot);
          }},
-        {"advise",
-         [&] {
-             advice = {.size = sizeof(advice), .signals = address(signals.get())};
-             return device.call(LLAMUX_IOC_ADVISE, &advice);
-         }},
-        {"proc",
-         [&] {
-             const int fd = open("/proc/llamux/prompt", O_RDWR | O_CLOEXEC);
-             if (fd < 0)
-                 return errno;
-             int error = write(fd, "hello", 5) == 5 ? 0 : errno;
-             if (!error && read(fd, answer_.data(), answer_.size()) < 0)
-                 error = errno;
-             close(fd);
-             return error;
-         }},
-        {"status",
-         [&] {
-             const int fd = open("/proc/llamux/status", O_RDONLY | O_CLOEXEC);
-             if (fd < 0)
-                 return errno;
-             const int error = read(fd, answer_.data(), answer_.size()) < 0 ? errno : 0;
-             close(fd);
-             return error;
-         }},
+        {"advise", [&] { return advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr); }},
+        {"proc/prompt", [&] { return ask_file("/proc/llamux/prompt", "hello"); }},
+        {"proc/status", [&] { return ask_file("/proc/llamux/status", ""); }},
     };
     for (const auto& [name, call] : calls) {
         SCOPED_TRACE(name);
