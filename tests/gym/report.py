@@ -150,36 +150,49 @@ def worth(row, effects):
     return effects.get(row["kept"][0])
 
 
-def oracle_effects(trials):
-    """{scenario: {action: improvement}}"""
-    out = {}
-    for trial in trials:
-        if trial["runner"] == "oracle" and not trial.get("failed"):
-            known = out.setdefault(trial["scenario"], {})
-            known |= {item["action"]: item["improvement"] for item in judge_oracle(trial)}
-    return out
+def oracle_rows(trials, recorded):
+    """A row for each scenario whose candidates were tried: by these trials, or earlier."""
+    rows = [
+        {"scenario": trial["scenario"], "runner": "oracle", "seed": trial.get("seed"),
+         "release": trial.get("kernel", ""), "candidates": judge_oracle(trial)}
+        for trial in trials if trial["runner"] == "oracle" and not trial.get("failed")
+    ]  # fmt: skip
+    done = {row["scenario"] for row in rows}
+    for scenario, found in recorded.items():
+        if scenario not in done:
+            tried = [{"action": tuple(c["action"]), "improvement": tuple(c["improvement"])}
+                     for c in found["candidates"]]  # fmt: skip
+            rows.append({"scenario": scenario, "runner": "oracle", "recorded": found["date"],
+                         "candidates": tried})  # fmt: skip
+    return rows
 
 
-def judge(trials):
-    """Trials of one kernel -> rows, one for each scenario and runner that has a result."""
+def judge(trials, recorded):
+    """Trials of one kernel -> rows, one for each scenario and runner that has a result.
+
+    recorded: of the oracle, {scenario: what gym --record has kept of it}.
+    """
     words = causes_by_words()
-    rows = []
     grouped = {}
     for trial in trials:
         grouped.setdefault((trial["scenario"], trial["runner"]), []).append(trial)
-    effects = oracle_effects(trials)
+    rows = oracle_rows(trials, {name: of for name, of in recorded.items()
+                                if any(t["scenario"] == name for t in trials)})  # fmt: skip
+    effects = {}
+    for row in rows:
+        known = effects.setdefault(row["scenario"], {})
+        known |= {item["action"]: item["improvement"] for item in row["candidates"]}
     for (name, runner), same in grouped.items():
         scenario = BY_NAME[name]
         for number, trial in enumerate(same):
             row = {"scenario": name, "runner": runner, "seed": trial.get("seed")}
-            rows.append(row)
             if trial.get("failed"):
-                row["failed"] = trial["failed"]
+                rows.append(row | {"failed": trial["failed"]})
                 continue
-            row["p99_ms"] = statistics.median(judged_seconds(trial)) / 1000
             if runner == "oracle":
-                row["candidates"] = judge_oracle(trial)
                 continue
+            rows.append(row)
+            row["p99_ms"] = statistics.median(judged_seconds(trial)) / 1000
             plain = [t for t in grouped.get((name, "no-op"), []) if not t.get("failed")]
             if plain and runner != "no-op":
                 base = plain[min(number, len(plain) - 1)]
@@ -280,6 +293,13 @@ def reliability(trials):
             bins.append((low, high, len(mine), sure, right))
             error += len(mine) / len(rated) * abs(sure - right)
     return bins, error
+
+
+def origin(made_with, recorded):
+    """What the trials were made with, and when the oracle's were."""
+    dates = sorted({f"{found['release']}, {found['date']}" for found in recorded.values()})
+    parts = ", ".join(f"{part} {digest}" for part, digest in made_with.items())
+    return f"Made with {parts}." + (f" Oracle recorded on {'; '.join(dates)}." if dates else "")
 
 
 # ---- text ----------------------------------------------------------------------

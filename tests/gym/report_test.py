@@ -4,10 +4,13 @@
 action for a right one, or cannot read what the agent says."""
 import random
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 sys.dont_write_bytecode = True
 import report  # noqa: E402
+import trials as kept_trials  # noqa: E402
 from scenarios import BATCH, BY_NAME, SCENARIOS, WEB  # noqa: E402
 
 
@@ -41,6 +44,10 @@ def kept(chosen):
     return {"at": 15, "event": "kept", "text": "", "change": {"plan": chosen}}
 
 
+def judge(trials, recorded=None):
+    return report.judge(trials, recorded or {})
+
+
 def row_of(rows, runner):
     return next(row for row in rows if row["runner"] == runner)
 
@@ -67,43 +74,43 @@ class Improvement(unittest.TestCase):
 class Judge(unittest.TestCase):
     def test_right_action_kept(self):
         chosen = candidate()
-        rows = report.judge([trial("no-op", 100_000),
+        rows = judge([trial("no-op", 100_000),
                              trial("model", 50_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
         row = row_of(rows, "model")
         self.assertTrue(row["cause_found"] and row["right"] and not row["harmful"])
         self.assertEqual(row["kept_after_s"], 11)
 
     def test_wrong_direction_is_wrong(self):
-        row = row_of(report.judge([trial("model", 1, [suggestion(candidate(direction="raise"))])]), "model")
+        row = row_of(judge([trial("model", 1, [suggestion(candidate(direction="raise"))])]), "model")
         self.assertFalse(row["right"])
 
     def test_a_kept_change_that_hurts_is_harmful(self):
         chosen = candidate()
-        rows = report.judge([trial("no-op", 50_000),
+        rows = judge([trial("no-op", 50_000),
                              trial("rules", 100_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
         self.assertTrue(row_of(rows, "rules")["harmful"])
         self.assertEqual(report.summarise(rows)["rules"]["harmful"], 1)
 
     def test_what_was_before_the_onset_does_not_count(self):
         early = {**suggestion(candidate()), "at": 2}
-        row = row_of(report.judge([trial("model", 1, [early])]), "model")
+        row = row_of(judge([trial("model", 1, [early])]), "model")
         self.assertIsNone(row["chosen"])
         self.assertFalse(row["cause_found"])
 
     def test_nothing_said_on_a_healthy_machine_is_right(self):
-        row = row_of(report.judge([trial("model", 1, scenario="healthy-idle")]), "model")
+        row = row_of(judge([trial("model", 1, scenario="healthy-idle")]), "model")
         self.assertTrue(row["right"] and row["cause_found"])
         summary = report.summarise([row])["model"]
         self.assertEqual(summary["no_op_healthy"], (1, 1))
 
     def test_trouble_without_a_change_names_its_cause(self):
         event = {"at": 6, "event": "trouble", "text": "the cpu clock is held down; no change is better"}
-        row = row_of(report.judge([trial("model", 1, [event], scenario="clock")]), "model")
+        row = row_of(judge([trial("model", 1, [event], scenario="clock")]), "model")
         self.assertEqual(row["causes"], ["CLOCK_THROTTLED"])
         self.assertTrue(row["cause_found"] and row["right"])
 
     def test_a_failed_trial_is_shown_and_not_counted(self):
-        rows = report.judge([{"scenario": "leak", "runner": "model", "seed": 1, "failed": "guest died"}])
+        rows = judge([{"scenario": "leak", "runner": "model", "seed": 1, "failed": "guest died"}])
         self.assertEqual(report.summarise(rows), {})
         self.assertIn("guest died", report.scenario_table(rows))
 
@@ -116,7 +123,7 @@ class Oracle(unittest.TestCase):
             {"candidate": candidate(), "without": [(0, 6)], "with": [(6, 12)]},
         ]}  # fmt: skip
         second = candidate("cpu.weight", "raise", WEB)
-        rows = report.judge([trial("no-op", 100_000), oracle,
+        rows = judge([trial("no-op", 100_000), oracle,
                              trial("model", 75_000, [suggestion(candidate()), kept(candidate())]),
                              trial("rules", 75_000, [suggestion(second), kept(second)]),
                              trial("random", 75_000)])  # fmt: skip
@@ -127,6 +134,41 @@ class Oracle(unittest.TestCase):
         self.assertAlmostEqual(summary["model"]["of_oracle"][0], 1)
         self.assertAlmostEqual(summary["rules"]["of_oracle"][0], 0.2)
         self.assertEqual(summary["random"]["of_oracle"][0], 0, "kept nothing")
+
+
+class Recorded(unittest.TestCase):
+    FOUND = {"cpu-hog": {"date": "2026-11-27", "release": "6.12", "candidates": [
+        {"action": ["cpu.weight", "lower", BATCH], "improvement": [0.5, 0.4, 0.6]}]}}  # fmt: skip
+
+    def test_a_recorded_oracle_stands_for_its_trial(self):
+        rows = judge([trial("model", 1, [suggestion(candidate()), kept(candidate())])], self.FOUND)
+        self.assertEqual(row_of(rows, "model")["worth"], (0.5, 0.4, 0.6))
+        self.assertEqual(report.best_of_oracle(rows), {"cpu-hog": 0.5})
+
+    def test_a_trial_comes_before_what_was_recorded(self):
+        values = [100_000] * 6 + [90_000] * 6
+        oracle = {**trial("oracle", 1), "seconds": seconds(values), "trials": [
+            {"candidate": candidate(), "without": [(0, 6)], "with": [(6, 12)]}]}  # fmt: skip
+        rows = judge([trial("no-op", 1), oracle], self.FOUND)
+        self.assertAlmostEqual(report.best_of_oracle(rows)["cpu-hog"], 0.1)
+
+    def test_of_scenarios_that_did_not_run_nothing_is_told(self):
+        self.assertEqual(judge([trial("no-op", 1, scenario="leak")], self.FOUND)[-1]["scenario"], "leak")
+        self.assertEqual(len(judge([trial("no-op", 1, scenario="leak")], self.FOUND)), 1)
+
+
+class Kept(unittest.TestCase):
+    def test_trials_of_another_build_are_as_if_not_there(self):
+        with tempfile.TemporaryDirectory() as folder:
+            build = Path(folder)
+            for part in ("agent/llamux-agent", "kmod/6.12/llamux.ko", "tests/gym/workload"):
+                (build / part).parent.mkdir(parents=True)
+                (build / part).write_text("one")
+            kept_trials.Trials(build, "6.12", "6.12").keep("a", {"runner": "rules"})
+            mine, n_others = kept_trials.Trials(build, "6.12", "6.12").all()
+            self.assertEqual((list(mine), n_others), (["a"], 0))
+            (build / "kmod/6.12/llamux.ko").write_text("two")
+            self.assertEqual(kept_trials.Trials(build, "6.12", "6.12").all(), ({}, 1))
 
 
 class Reliability(unittest.TestCase):

@@ -43,6 +43,11 @@ class Scenario:
     def tunable(self):
         return bool(self.actions)
 
+    @property
+    def is_tuneds(self):
+        """What of TuneD's profile a guest has files for is about memory and the disk."""
+        return self.disk or bool(self.swap_mib)
+
 
 CPU_ACTIONS = (("cpu.weight", LOWER, BATCH), ("cpu.weight", RAISE, WEB))
 HOG = "hog --threads 4"
@@ -118,3 +123,5 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 # For `make test`: a cause with a cure, and a healthy machine.
 QUICK = ("cpu-hog", "healthy-idle")
 RUNNERS = ("no-op", "random", "rules", "model", "tuned", "oracle")
+# The others need it once (the oracle's trials are recorded), or say little.
+EVERY_RUN = ("no-op", "rules", "model", "tuned")

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The trials of a kernel that are kept in build/gym, each with what it was made with.
+
+Trials of different builds are never mixed: those that were made with other files
+than are there now are as if they were not there.
+"""
+import hashlib
+import json
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODEL = HERE.parents[1] / "models/llamux-pilot-q8_0.gguf"
+
+
+def made_with(build, release):
+    """{part: hash} of all that a trial's outcome depends on, but for the machine."""
+    parts = {
+        "agent": [build / "agent/llamux-agent"],
+        "module": [build / "kmod" / release / "llamux.ko"],
+        "model": [MODEL],
+        "suite": [build / "tests/gym/workload", HERE / "trial.py", HERE / "scenarios.py"],
+    }
+    read = {part: b"".join(path.read_bytes() for path in paths) for part, paths in parts.items()}
+    return {part: hashlib.sha256(content).hexdigest()[:12] for part, content in read.items()}
+
+
+class Trials:
+    def __init__(self, build, release, series):
+        self.folder = build / "gym" / series
+        self.made_with = made_with(build, release)
+
+    def keep(self, name, trial):
+        """In one step: the next run may be cut off at any moment."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f"{name}.part"
+        part.write_text(json.dumps(trial | {"made_with": self.made_with}, indent=1))
+        os.replace(part, self.folder / f"{name}.json")
+
+    def all(self):
+        """({name: trial}, how many are of another build)."""
+        found = {path.stem: json.loads(path.read_text()) for path in self.folder.glob("*.json")}
+        mine = {name: t for name, t in found.items() if t.get("made_with") == self.made_with}
+        return mine, len(found) - len(mine)
