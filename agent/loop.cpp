@@ -302,8 +302,8 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
         return;
     }
     report.snapshot = *snapshot;
+    const Window window = window_of(**snapshot, snapshot_.get());
     snapshot_ = *snapshot;
-    const Window window = window_of(**snapshot);
     if (window.length_ns == 0) {
         return;  // a session's first reading
     }

@@ -9,7 +9,7 @@ namespace llamux {
 namespace {
 
 constexpr MetricRow kMetricRows[] = {
-#define LLAMUX_ROW(id, words, unit, floor) {#id, words, unit, floor},
+#define LLAMUX_ROW(id, words, unit, floor, sum) {#id, words, unit, floor, Sum::sum},
     LLAMUX_METRICS(LLAMUX_ROW)
 #undef LLAMUX_ROW
 };
@@ -45,6 +45,15 @@ class ReadingsBuilder {
         set_share(Metric::kPsiIoSome, psi.io.some_us);
         set_share(Metric::kPsiIoFull, psi.io.full_us);
     }
+    void set_growth(const llamux_group_snapshot& now, const llamux_group_snapshot* before) {
+        const std::uint64_t bytes = now.signals.memory_current_bytes;
+        if (!before || bytes == LLAMUX_UNKNOWN ||
+            before->signals.memory_current_bytes == LLAMUX_UNKNOWN) {
+            return;
+        }
+        const std::uint64_t less = before->signals.memory_current_bytes;
+        set_rate(Metric::kMemoryGrowthKib, bytes > less ? (bytes - less) / 1024 : 0);
+    }
     void set_record(const llamux_cgroup_record& record) {
         set_mean(Metric::kRunqWaitMeanUs, record.runq_wait_ns, record.runq_wait_count);
         set_rate(Metric::kDirectReclaimUs, record.direct_reclaim_ns / 1000);
@@ -60,7 +69,8 @@ class ReadingsBuilder {
 }  // namespace
 
 const MetricRow& metric_row(Metric metric) {
-    static constexpr MetricRow kNone = {"None", "nothing that could be measured", "", 0};
+    static constexpr MetricRow kNone = {"None", "nothing that could be measured", "", 0,
+                                        Sum::kNone};
     return metric == Metric::kCount ? kNone : kMetricRows[static_cast<std::size_t>(metric)];
 }
 
@@ -76,7 +86,7 @@ const Readings* Window::find(std::uint64_t cgroup_id) const {
     return nullptr;
 }
 
-Window window_of(const llamux_snapshot& snapshot) {
+Window window_of(const llamux_snapshot& snapshot, const llamux_snapshot* before) {
     Window window;
     window.start_ns = snapshot.window_start_ns;
     window.length_ns = snapshot.window_ns;
@@ -87,6 +97,8 @@ Window window_of(const llamux_snapshot& snapshot) {
     const double seconds = static_cast<double>(snapshot.window_ns) / 1e9;
     const bool has_maps = !(snapshot.flags & LLAMUX_SNAPSHOT_NO_MAPS);
     const bool has_signals = !(snapshot.flags & LLAMUX_SNAPSHOT_NO_SIGNALS);
+    const bool is_next = before && !(before->flags & LLAMUX_SNAPSHOT_NO_SIGNALS) &&
+                         before->window_start_ns + before->window_ns == snapshot.window_start_ns;
 
     ReadingsBuilder system(window.system, seconds);
     if (has_maps) {
@@ -114,6 +126,8 @@ Window window_of(const llamux_snapshot& snapshot) {
             builder.set_pressure(group.signals.psi);
             builder.set_share(Metric::kThrottledPermille, group.signals.throttled_us);
             builder.set_rate(Metric::kMemoryHighEvents, group.signals.memory_high_events);
+            builder.set_growth(group,
+                               is_next ? find_group(*before, group.signals.cgroup_id) : nullptr);
         }
         window.groups.push_back(readings);
     }

@@ -14,23 +14,28 @@
 
 namespace llamux {
 
-// X(Id, words, unit, floor): differences below the floor are noise.
-#define LLAMUX_METRICS(X)                                                         \
-    X(RunqWaitMeanUs, "mean wait for a cpu", "us", 20)                            \
-    X(PsiCpuSome, "time in which tasks waited for a cpu", "permille", 10)         \
-    X(PsiMemorySome, "time in which tasks waited for memory", "permille", 10)     \
-    X(PsiMemoryFull, "time in which all tasks waited for memory", "permille", 10) \
-    X(PsiIoSome, "time in which tasks waited for the disk", "permille", 10)       \
-    X(PsiIoFull, "time in which all tasks waited for the disk", "permille", 10)   \
-    X(ThrottledPermille, "time held back by its cpu quota", "permille", 10)       \
-    X(DirectReclaimUs, "time in direct reclaim", "us/s", 1000)                    \
-    X(Refaults, "pages read back", "pages/s", 20)                                 \
-    X(SwapPages, "pages swapped", "pages/s", 20)                                  \
-    X(MemoryHighEvents, "stalls at its own memory limit", "/s", 1)                \
-    X(BlockIoMeanUs, "mean time of a disk request", "us", 200)
+// How the system's value is made of its groups' values: parts that add up; time
+// that several groups may spend at once; or neither.
+enum class Sum { kParts, kTime, kNone };
+
+// X(Id, words, unit, floor, sum): differences below the floor are noise.
+#define LLAMUX_METRICS(X)                                                                \
+    X(RunqWaitMeanUs, "mean wait for a cpu", "us", 20, kNone)                            \
+    X(PsiCpuSome, "time in which tasks waited for a cpu", "permille", 10, kTime)         \
+    X(PsiMemorySome, "time in which tasks waited for memory", "permille", 10, kTime)     \
+    X(PsiMemoryFull, "time in which all tasks waited for memory", "permille", 10, kTime) \
+    X(PsiIoSome, "time in which tasks waited for the disk", "permille", 10, kTime)       \
+    X(PsiIoFull, "time in which all tasks waited for the disk", "permille", 10, kTime)   \
+    X(ThrottledPermille, "time held back by its cpu quota", "permille", 10, kNone)       \
+    X(DirectReclaimUs, "time in direct reclaim", "us/s", 1000, kParts)                   \
+    X(Refaults, "pages read back", "pages/s", 20, kParts)                                \
+    X(SwapPages, "pages swapped", "pages/s", 20, kNone)                                  \
+    X(MemoryHighEvents, "stalls at its own memory limit", "/s", 1, kNone)                \
+    X(MemoryGrowthKib, "memory that it took", "KiB/s", 1024, kNone)                      \
+    X(BlockIoMeanUs, "mean time of a disk request", "us", 200, kNone)
 
 enum class Metric {
-#define LLAMUX_METRIC_ENUM(id, words, unit, floor) k##id,
+#define LLAMUX_METRIC_ENUM(id, words, unit, floor, sum) k##id,
     LLAMUX_METRICS(LLAMUX_METRIC_ENUM)
 #undef LLAMUX_METRIC_ENUM
         kCount
@@ -42,6 +47,7 @@ struct MetricRow {
     std::string_view words;
     std::string_view unit;
     double floor;
+    Sum sum;
 };
 const MetricRow& metric_row(Metric metric);
 
@@ -65,7 +71,8 @@ struct Window {
     const Readings* find(std::uint64_t cgroup_id) const;
 };
 
-Window window_of(const llamux_snapshot& snapshot);
+// `before`: the snapshot before it, for what only two of them tell; may be nullptr.
+Window window_of(const llamux_snapshot& snapshot, const llamux_snapshot* before);
 
 // The group of a snapshot, or nullptr.
 const llamux_group_snapshot* find_group(const llamux_snapshot& snapshot, std::uint64_t cgroup_id);

@@ -30,19 +30,123 @@ double median(std::vector<double> values) {
     return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+bool is_below(const Window& window, std::uint64_t id, std::uint64_t ancestor) {
+    for (std::size_t depth = 0; id != 0 && depth < window.groups.size() + 1; depth++) {
+        if (id == ancestor) {
+            return true;
+        }
+        const Readings* readings = window.find(id);
+        id = readings ? readings->parent_id : 0;
+    }
+    return ancestor == 0;
+}
+
+// The groups that are to wait longer: the cause, and what a change lowers.
+std::vector<std::uint64_t> slowed_by(const Plan& plan) {
+    std::vector<std::uint64_t> slowed;
+    if (plan.fact.culprit_id != 0) {
+        slowed.push_back(plan.fact.culprit_id);
+    }
+    if (plan.direction == LLAMUX_LOWER && plan.target.cgroup_id != 0) {
+        slowed.push_back(plan.target.cgroup_id);
+    }
+    return slowed;
+}
+
+// Time in which a group waited for the resource at all: only then it can have been
+// the reason that the system did.
+Metric some_of(Metric pressure) {
+    switch (pressure) {
+        case Metric::kPsiMemoryFull:
+            return Metric::kPsiMemorySome;
+        case Metric::kPsiIoFull:
+            return Metric::kPsiIoSome;
+        default:
+            return pressure;
+    }
+}
+
+// What the plan's windows tell of a group, or of the system (0), but for what
+// the slowed groups below it felt: they are meant to.
+class Felt {
+  public:
+    Felt(const Plan& plan, const Window& window, std::uint64_t id) : window_(window), id_(id) {
+        for (const std::uint64_t group : slowed_by(plan)) {
+            if (group != id && is_below(window, group, id)) {
+                slowed_.push_back(group);
+            }
+        }
+    }
+
+    std::optional<double> of(Metric metric) const {
+        const std::optional<double> all = value(id_, metric);
+        if (slowed_.empty() || !all) {
+            return all;
+        }
+        switch (metric_row(metric).sum) {
+            case Sum::kTime:
+                return time_without(*all, metric);
+            case Sum::kParts:  // a group's own do not contain those below it
+                return id_ == 0 ? std::max(*all - parts(metric), 0.0) : *all;
+            case Sum::kNone:
+                break;
+        }
+        return id_ == 0 ? std::nullopt : all;
+    }
+
+  private:
+    std::optional<double> value(std::uint64_t id, Metric metric) const {
+        const Readings* readings = window_.find(id);
+        return readings ? readings->of(metric) : std::nullopt;
+    }
+    bool is_slowed(std::uint64_t id) const {
+        return std::any_of(slowed_.begin(), slowed_.end(),
+                           [&](std::uint64_t group) { return is_below(window_, id, group); });
+    }
+    bool has_slowed(std::uint64_t id) const {
+        return std::any_of(slowed_.begin(), slowed_.end(),
+                           [&](std::uint64_t group) { return is_below(window_, group, id); });
+    }
+    double parts(Metric metric) const {
+        double sum = 0;
+        for (const Readings& group : window_.groups) {
+            sum += is_slowed(group.cgroup_id) ? group.of(metric).value_or(0) : 0;
+        }
+        return sum;
+    }
+    // The others waited at least while somebody waited and the slowed group did not,
+    // and as long as the one of them who waited longest.
+    double time_without(double all, Metric metric) const {
+        double slowed = 0;
+        double others = 0;
+        for (const Readings& group : window_.groups) {
+            const std::uint64_t id = group.cgroup_id;
+            if (is_slowed(id)) {
+                slowed = std::max(slowed, group.of(some_of(metric)).value_or(0));
+            } else if (id != id_ && is_below(window_, id, id_) && !has_slowed(id)) {
+                others = std::max(others, group.of(metric).value_or(0));
+            }
+        }
+        return std::max(all - slowed, others);
+    }
+
+    const Window& window_;
+    std::uint64_t id_;
+    std::vector<std::uint64_t> slowed_;
+};
+
 struct Sample {
     std::size_t n = 0;
     double median = 0;
     double error = 0;  // standard error of the median
 };
 
-std::optional<Sample> sample_of(const std::vector<Window>& windows, std::uint64_t cgroup_id,
-                                Metric metric) {
+std::optional<Sample> sample_of(const Plan& plan, const std::vector<Window>& windows,
+                                std::uint64_t cgroup_id, Metric metric) {
     std::vector<double> values;
     for (const Window& window : windows) {
-        const Readings* readings = window.find(cgroup_id);
-        if (readings && readings->of(metric)) {
-            values.push_back(*readings->of(metric));
+        if (const auto value = Felt(plan, window, cgroup_id).of(metric)) {
+            values.push_back(*value);
         }
     }
     if (values.size() < kMinWindows) {
@@ -67,11 +171,11 @@ struct Comparison {
     double rise() const { return after.median - before.median; }
 };
 
-std::optional<Comparison> compare(const std::vector<Window>& before,
+std::optional<Comparison> compare(const Plan& plan, const std::vector<Window>& before,
                                   const std::vector<Window>& after, std::uint64_t cgroup_id,
                                   Metric metric, double minimum_effect) {
-    const auto sample_before = sample_of(before, cgroup_id, metric);
-    const auto sample_after = sample_of(after, cgroup_id, metric);
+    const auto sample_before = sample_of(plan, before, cgroup_id, metric);
+    const auto sample_after = sample_of(plan, after, cgroup_id, metric);
     if (!sample_before || !sample_after) {
         return std::nullopt;
     }
@@ -104,17 +208,6 @@ Effect make_effect(Verdict verdict, Metric metric, std::uint64_t cgroup_id,
     return effect;
 }
 
-bool is_below(const Window& window, std::uint64_t id, std::uint64_t ancestor) {
-    for (std::size_t depth = 0; id != 0 && depth < window.groups.size() + 1; depth++) {
-        if (id == ancestor) {
-            return true;
-        }
-        const Readings* readings = window.find(id);
-        id = readings ? readings->parent_id : 0;
-    }
-    return false;
-}
-
 // Groups whose own waiting may rise as intended: the one that was changed and
 // the one that caused the trouble, all below them, and all above them, whose
 // pressure includes theirs.
@@ -142,7 +235,7 @@ std::optional<Effect> find_harm(const Plan& plan, const std::vector<Window>& bef
             if (id == 0 && metric == Metric::kPsiCpuSome) {
                 continue;
             }
-            const auto comparison = compare(before, after, id, metric, 1.0);
+            const auto comparison = compare(plan, before, after, id, metric, 1.0);
             if (comparison && comparison->rise() > comparison->margin &&
                 comparison->rise() > kSevereRisePermille) {
                 return make_effect(Verdict::kWorse, metric, id, *comparison,
@@ -153,6 +246,19 @@ std::optional<Effect> find_harm(const Plan& plan, const std::vector<Window>& bef
     return std::nullopt;
 }
 
+// Whose metric tells: the victim's, but swapping is counted for the whole system
+// only, and who grows is the cause.
+std::uint64_t subject_of(Metric metric, const Fact& fact) {
+    switch (metric) {
+        case Metric::kSwapPages:
+            return 0;
+        case Metric::kMemoryGrowthKib:
+            return fact.culprit_id;
+        default:
+            return fact.victim_id;
+    }
+}
+
 }  // namespace
 
 std::vector<Metric> metrics_of(std::uint32_t cause) {
@@ -160,6 +266,7 @@ std::vector<Metric> metrics_of(std::uint32_t cause) {
         case LLAMUX_CAUSE_CPU_QUOTA:
             return {Metric::kThrottledPermille, Metric::kPsiCpuSome};
         case LLAMUX_CAUSE_MEMORY_LEAK:
+            return {Metric::kDirectReclaimUs, Metric::kPsiMemorySome, Metric::kMemoryGrowthKib};
         case LLAMUX_CAUSE_MEMORY_RECLAIM:
             return {Metric::kDirectReclaimUs, Metric::kPsiMemorySome};
         case LLAMUX_CAUSE_MEMORY_THRASH:
@@ -184,9 +291,8 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
     std::optional<Effect> improved;
     std::optional<Effect> unchanged;
     for (const Metric metric : metrics_of(plan.fact.cause)) {
-        // Swapping is counted for the whole system only.
-        const std::uint64_t whose = metric == Metric::kSwapPages ? 0 : victim;
-        const auto comparison = compare(before, after, whose, metric, minimum_effect);
+        const std::uint64_t whose = subject_of(metric, plan.fact);
+        const auto comparison = compare(plan, before, after, whose, metric, minimum_effect);
         if (!comparison) {
             continue;
         }

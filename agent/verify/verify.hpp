@@ -17,7 +17,9 @@
 // Improved: at least one metric fell by more than the margin, none rose by it,
 // and no other group got severely worse. Worse: one rose, or another did.
 // Severely: pressure more than doubled and rose by over 100 permille, beyond
-// the noise; the changed group, the cause and their ancestors are left out.
+// the noise; the changed group, the cause and their ancestors are left out. Where
+// the system is what suffers, or is guarded, the waiting of the cause and of what
+// a change lowers is left out of it: to stop them is the point.
 #pragma once
 
 #include <vector>

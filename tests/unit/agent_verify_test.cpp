@@ -5,6 +5,8 @@
 // and microseconds of run-queue wait) and seeded noise around them.
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <random>
 
 #include "verify/verify.hpp"
@@ -199,6 +201,127 @@ TEST(Verify, TheSlowedGroupItsParentsAndChildrenMayWait) {
     const Effect effect = judge(plan_for(), steady({.psi = 400, .hog_psi = 50}),
                                 steady({.psi = 100, .hog_psi = 900}), kLimits);
     EXPECT_EQ(effect.verdict, Verdict::kImproved);
+}
+
+// A leak that is caught by the machine's memory: nobody is its victim yet. As in
+// the gym: the culprit alone is stopped at its limit, 638 permille of the time.
+struct Memory {
+    double system_some = 0;
+    double culprit_some = 0;
+    double other_some = 0;
+    double growth_kib = 0;
+    double system_reclaim_us = 0;
+    double culprit_reclaim_us = 0;
+};
+
+std::vector<Window> memory_windows(const Memory& level) {
+    Window window = window_at({});
+    set(window.system, Metric::kPsiMemorySome, level.system_some);
+    set(window.system, Metric::kPsiMemoryFull, level.system_some);
+    set(window.system, Metric::kDirectReclaimUs, level.system_reclaim_us);
+    for (Readings& readings : window.groups) {
+        const std::uint64_t id = readings.cgroup_id;
+        const bool is_cause = id == kHog || id == kSlice;
+        const double some = is_cause ? level.culprit_some : id == kOther ? level.other_some : 0;
+        set(readings, Metric::kPsiMemorySome, some);
+        set(readings, Metric::kPsiMemoryFull, some);
+        set(readings, Metric::kDirectReclaimUs, id == kHogChild ? level.culprit_reclaim_us : 0);
+        set(readings, Metric::kMemoryGrowthKib, is_cause ? level.growth_kib : 0);
+    }
+    return std::vector<Window>(5, window);
+}
+
+Plan leak_plan() {
+    Plan plan = plan_for(LLAMUX_CAUSE_MEMORY_LEAK);
+    plan.target.kind = LLAMUX_ACTION_MEMORY_HIGH;
+    plan.direction = LLAMUX_LOWER;
+    plan.fact.victim_id = 0;
+    return plan;
+}
+
+const Memory kLeaking = {.system_some = 4, .growth_kib = 12000};
+
+TEST(Verify, TheCausesOwnStallIsNotTheSystems) {
+    const Effect effect = judge(leak_plan(), memory_windows(kLeaking),
+                                memory_windows({.system_some = 638,
+                                                .culprit_some = 637,
+                                                .system_reclaim_us = 50000,
+                                                .culprit_reclaim_us = 50000}),
+                                kLimits);
+    EXPECT_EQ(effect.verdict, Verdict::kImproved) << effect.why;
+    EXPECT_EQ(effect.metric, Metric::kMemoryGrowthKib);
+    EXPECT_EQ(effect.cgroup_id, kHog);
+}
+
+TEST(Verify, WhoElseIsStalledBesideTheCauseIsSeen) {
+    // a group of its own, at the same time as the cause
+    Effect effect =
+        judge(leak_plan(), memory_windows(kLeaking),
+              memory_windows({.system_some = 638, .culprit_some = 637, .other_some = 90}), kLimits);
+    EXPECT_EQ(effect.verdict, Verdict::kWorse);
+    EXPECT_DOUBLE_EQ(effect.after, 90);
+    // tasks of no group that is seen, while the cause runs
+    effect = judge(leak_plan(), memory_windows(kLeaking),
+                   memory_windows({.system_some = 638, .culprit_some = 500}), kLimits);
+    EXPECT_EQ(effect.verdict, Verdict::kWorse);
+    EXPECT_DOUBLE_EQ(effect.after, 138);
+    // in reclaim
+    effect = judge(
+        leak_plan(), memory_windows(kLeaking),
+        memory_windows({.system_some = 4, .system_reclaim_us = 90000, .culprit_reclaim_us = 50000}),
+        kLimits);
+    EXPECT_EQ(effect.verdict, Verdict::kWorse);
+    EXPECT_DOUBLE_EQ(effect.after, 40000);
+}
+
+TEST(Verify, ALeakThatGoesOnIsNotHelped) {
+    EXPECT_EQ(
+        judge(leak_plan(), memory_windows(kLeaking), memory_windows(kLeaking), kLimits).verdict,
+        Verdict::kNoEffect);
+}
+
+TEST(Verify, AVictimAboveTheCauseIsMeasuredWithoutIt) {
+    Plan plan = leak_plan();
+    plan.fact.victim_id = kSlice;
+    EXPECT_EQ(judge(plan, memory_windows(kLeaking),
+                    memory_windows({.system_some = 638, .culprit_some = 637}), kLimits)
+                  .verdict,
+              Verdict::kImproved);
+}
+
+TEST(Verify, WithoutAGroupThatIsSlowedTheSystemIsMeasuredWhole) {
+    Plan plan = leak_plan();
+    plan.target = {LLAMUX_ACTION_WATERMARK_SCALE, "", 0};
+    plan.direction = LLAMUX_RAISE;
+    plan.fact.culprit_id = 0;
+    const Effect effect = judge(plan, memory_windows(kLeaking),
+                                memory_windows({.system_some = 638, .culprit_some = 637}), kLimits);
+    EXPECT_EQ(effect.verdict, Verdict::kWorse);
+    EXPECT_DOUBLE_EQ(effect.after, 638);
+}
+
+// A second that begins `second` seconds after boot; group 20 has so much memory.
+std::unique_ptr<llamux_snapshot> snapshot_at(std::uint64_t second, std::uint64_t mib) {
+    auto snapshot = std::make_unique<llamux_snapshot>();
+    snapshot->window_start_ns = second * 1'000'000'000;
+    snapshot->window_ns = 1'000'000'000;
+    snapshot->n_groups = 1;
+    snapshot->groups[0].signals.cgroup_id = 20;
+    snapshot->groups[0].signals.memory_current_bytes = mib << 20;
+    return snapshot;
+}
+
+TEST(Window, GrowthIsBetweenTwoSnapshotsInARow) {
+    const auto growth = [](const llamux_snapshot& now, const llamux_snapshot* before) {
+        return window_of(now, before).find(20)->of(Metric::kMemoryGrowthKib);
+    };
+    const auto first = snapshot_at(5, 100);
+    EXPECT_EQ(growth(*snapshot_at(6, 140), first.get()), 40960.0);
+    EXPECT_EQ(growth(*snapshot_at(6, 90), first.get()), 0.0) << "what it gave back";
+    EXPECT_EQ(growth(*snapshot_at(7, 140), first.get()), std::nullopt) << "not in a row";
+    EXPECT_EQ(growth(*first, nullptr), std::nullopt);
+    first->groups[0].signals.memory_current_bytes = LLAMUX_UNKNOWN;
+    EXPECT_EQ(growth(*snapshot_at(6, 140), first.get()), std::nullopt);
 }
 
 TEST(Verify, WithoutMeasurementsThereIsNoEffect) {
