@@ -7,7 +7,6 @@
  */
 #include "candidates.h"
 
-#define PAGE_BYTES     4096ULL
 #define DEFAULT_WEIGHT 100
 /* Levels of the cgroup tree that are looked at. */
 #define MAX_DEPTH      16
@@ -164,7 +163,7 @@ static const struct llamux_group_snapshot *knob_owner(const struct scene *sc,
 
 static u64 page_aligned(u64 bytes)
 {
-	return bytes & ~(PAGE_BYTES - 1);
+	return bytes & ~(LLX_PAGE_BYTES - 1);
 }
 
 static u64 weight_value(u64 old, enum llamux_direction direction)
@@ -185,7 +184,7 @@ static u64 quota_value(const struct llamux_snapshot *s,
 }
 
 /*
- * A quarter more; or just above what is in use: who grows stops there, and what
+ * Half as much again; or just above what is in use: who grows stops there, and what
  * it has already is not taken from it.
  */
 static u64 memory_high_value(const struct llamux_group_signals *f,
@@ -197,7 +196,7 @@ static u64 memory_high_value(const struct llamux_group_signals *f,
 		if (!llx_known(f->memory_high_bytes))
 			return LLAMUX_UNKNOWN;
 		return page_aligned(llx_measure_sum(f->memory_high_bytes,
-						    f->memory_high_bytes / 4));
+						    f->memory_high_bytes / 2));
 	}
 	if (!llx_known(used))
 		return LLAMUX_UNKNOWN;

@@ -5,15 +5,28 @@
  */
 #include "detect_scene.h"
 
+/* At least half of what goes between it and disks are pages of files that it had. */
+static bool reads_again(const struct scene *sc, group_t *g)
+{
+	u64 again = llx_measure_scale(g->record.refaults_file, LLX_PAGE_BYTES, 1);
+
+	return llx_measure_has_maps(sc->s) && again &&
+	       again >= g->record.block_io_bytes / 2;
+}
+
 /*
- * What a limit costs shows as memory pressure, or, where the pages that it drops
- * are those of files, as waiting for a disk to read them again.
+ * What a limit costs shows as waiting for memory, or, where it drops pages of files,
+ * for the disk that has to read them again: a stall of the same kind, so with
+ * the same threshold.
  */
 static bool feels_limit(const struct scene *sc, group_t *g)
 {
-	return pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) ||
-	       (level_of(sc, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE) &&
-		level_of(sc, g, LLAMUX_SOURCE_REFAULTS_PER_SECOND));
+	const enum llamux_source memory = LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE;
+	u64 disk = llx_measure_value(sc->s, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
+
+	return pressed(sc, g, memory) ||
+	       (llx_known(disk) && llx_measure_level(sc->s, memory, disk) &&
+		reads_again(sc, g));
 }
 
 bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)

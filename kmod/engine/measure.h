@@ -14,6 +14,8 @@
 /* Larger than any honest value, and never taken for "unknown". */
 #define LLX_MEASURE_MAX (1ULL << 48)
 
+#define LLX_PAGE_BYTES 4096ULL
+
 /* How bad; also the words of a prompt. */
 enum llx_level {
 	LLX_LEVEL_NONE,

@@ -179,6 +179,14 @@ TEST(Candidates, MemoryValues) {
         << "protection stays below three tenths of the machine";
 }
 
+TEST(Candidates, ALimitThatIsTooSmallGrowsByHalf) {
+    SnapshotBuilder b;
+    b.add(20, 100).signals.memory_high_bytes = 48 * kMiB;
+    const Built built(b, {fact(LLAMUX_CAUSE_MEMORY_LIMIT, 20)});
+    EXPECT_EQ(built.phrase(0), "raise the memory limit of group A");
+    EXPECT_EQ(built.candidates[0].value_new, 72 * kMiB);
+}
+
 TEST(Candidates, FastSwapTurnsTheOrder) {
     SnapshotBuilder b;
     b.add(20, 100);

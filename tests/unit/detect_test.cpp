@@ -273,23 +273,34 @@ TEST(Detect, OwnMemoryLimit) {
     EXPECT_EQ(found[0].victim_id, 20u);
 }
 
-// Pages of files that a limit drops are read again: time with the disk, little
-// memory pressure.
+// Pages of files that a limit drops are read again: time with the disk, hardly any
+// memory pressure. A second of the gym's memory-limit, Linux 6.12, as recorded.
 TEST(Detect, OwnMemoryLimitThatCostsTimeWithTheDisk) {
     SnapshotBuilder b;
-    b.psi(0, 0, 300);
-    auto& g = b.add(20, 100);
-    g.signals.memory_high_bytes = 256 * kMiB;
-    g.signals.memory_high_events = 800;
-    g.signals.psi.memory.some_us = 0;
-    g.signals.psi.io.some_us = 3'000'000;
-    g.record.block_io_bytes = 100 * kMiB;
-    EXPECT_EQ(Found(b).n, 0u) << "it reads, but not again";
-    g.record.refaults_file = 12000;
+    b->window_ns = llamux::test::kSecond;
+    b->signals.flags |= LLAMUX_SIGNAL_MGLRU;
+    b.psi(10, 3, 107);
+    auto& g = b.add(20, 172);
+    g.signals.memory_high_bytes = 50331648;
+    g.signals.memory_current_bytes = 50098176;
+    g.signals.memory_high_events = 12;
+    g.signals.psi.memory.some_us = 3000;
+    g.signals.psi.io.some_us = 107000;
+    g.record.refaults_file = 812;
+    g.record.block_io_bytes = 3304 << 10;
     const Found found(b);
     ASSERT_EQ(found.n, 1u);
     EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_LIMIT);
     EXPECT_EQ(found[0].victim_id, 20u);
+
+    g.record.block_io_bytes = 16 << 20;
+    EXPECT_EQ(Found(b).n, 0u) << "most of what it reads it never had";
+    g.record.block_io_bytes = 3304 << 10;
+    g.signals.psi.io.some_us = 30000;
+    EXPECT_EQ(Found(b).n, 0u) << "it costs next to nothing";
+    g.signals.psi.io.some_us = 107000;
+    g.signals.memory_current_bytes = 40 << 20;
+    EXPECT_EQ(Found(b).n, 0u) << "it is not at its limit";
 }
 
 TEST(Detect, SwapThrashNeedsBothDirections) {
