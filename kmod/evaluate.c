@@ -41,7 +41,7 @@ int llx_evaluate_run(struct llx_request *request)
 
 int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 		      int (*run)(struct llx_context *context, void *arg),
-		      void *arg, bool urgent)
+		      void *arg, bool is_ranking)
 {
 	struct call call = {
 		.loaded = loaded,
@@ -52,7 +52,8 @@ int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 
 	lockdep_assert_held(&session->lock);
 	session->call_arg = &call;
-	session->call.urgent = urgent;
+	session->call.urgent = is_ranking;
+	session->call.is_ranking = is_ranking;
 	err = llx_queue_call(&session->call, session->params.timeout_ms);
 	session->call_arg = NULL;
 	return err;

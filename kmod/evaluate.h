@@ -38,7 +38,7 @@ int llx_evaluate_encode(const struct llx_tokenizer *tokenizer,
  *	as long as that model allows; returns the status
  * @loaded: model; the caller holds a reference
  * @arg: for @run
- * @urgent: as in struct llx_request
+ * @is_ranking: as in struct llx_request; a ranking is urgent
  *
  * Context: process, sleeps.
  * Return: what @run returned; -EINTR; -ECANCELED;
@@ -46,7 +46,7 @@ int llx_evaluate_encode(const struct llx_tokenizer *tokenizer,
  */
 int llx_evaluate_call(struct llx_session *session, struct llx_loaded *loaded,
 		      int (*run)(struct llx_context *context, void *arg),
-		      void *arg, bool urgent);
+		      void *arg, bool is_ranking);
 
 /* The run() of a session's call; for llx_request_init(). */
 int llx_evaluate_run(struct llx_request *request);

@@ -63,6 +63,7 @@ enum llx_request_state {
  * @urgent: the administrator's, who looks after the machine: it goes first, and
  *	until it has ended the threads are in a hurry (llx_worker_hurry()).
  *	Changed only before it is submitted.
+ * @is_ranking: of advice: it takes the CPU for no prompt. Changed likewise.
  * @link: in @user->waiting, or in the list of urgent ones
  * @timer: the deadline
  * @state: written under the queue's lock
@@ -79,6 +80,7 @@ struct llx_request {
 	wait_queue_head_t *waiters;
 	struct llx_user *user;
 	bool urgent;
+	bool is_ranking;
 	struct list_head link;
 	struct timer_list timer;
 	enum llx_request_state state;

@@ -21,7 +21,6 @@
 #include <linux/kthread.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/spinlock.h>
 #include <linux/wait.h>
 
 #define CREATE_TRACE_POINTS
@@ -64,6 +63,7 @@ static struct {
 	atomic_t unfinished ____cacheline_aligned_in_smp;
 } loop;
 
+static struct llx_exec worker_exec; /* below */
 static struct worker workers[LLX_MAX_WORKERS];
 static int usual_nice;
 static int hurry_nice;
@@ -194,6 +194,38 @@ static void fit_ranges(struct llx_exec *exec, u32 n_ranges)
 	n_looked_at = 0;
 }
 
+static u64 threads_ns(void)
+{
+	u64 ns = 0;
+	u32 i;
+
+	for (i = 0; i < worker_exec.n_workers; i++)
+		ns += READ_ONCE(workers[i].task->se.sum_exec_runtime);
+	return ns;
+}
+
+/* CPU time of the threads, as counted when a loop or a request last ended. */
+static struct {
+	u64 all_ns; /* the request thread's own */
+	u64 users_ns; /* of these, all but rankings' */
+} counted;
+
+/* What the threads did since then was for @request. */
+static void count_time(void)
+{
+	u64 all_ns = threads_ns();
+
+	if (!request->is_ranking)
+		WRITE_ONCE(counted.users_ns,
+			   counted.users_ns + all_ns - counted.all_ns);
+	counted.all_ns = all_ns;
+}
+
+u64 llx_worker_users_ns(void)
+{
+	return READ_ONCE(counted.users_ns);
+}
+
 static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
 			llx_range_fn fn, void *arg)
 {
@@ -223,6 +255,7 @@ static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
 		break;
 	}
 	wait_for_helpers();
+	count_time();
 	fit_ranges(exec, n_ranges);
 	return err;
 }
@@ -263,65 +296,6 @@ struct llx_exec *llx_worker_exec(void)
 	return &worker_exec;
 }
 
-static u64 threads_ns(void)
-{
-	u64 ns = 0;
-	u32 i;
-
-	for (i = 0; i < worker_exec.n_workers; i++)
-		ns += READ_ONCE(workers[i].task->se.sum_exec_runtime);
-	return ns;
-}
-
-/* CPU time of urgent requests. */
-static struct {
-	spinlock_t lock; /* Protects the others. */
-	u64 spent_ns; /* of those that have ended */
-	u64 since_ns; /* of all threads when the one under way began */
-	bool is_running;
-} urgent = {
-	.lock = __SPIN_LOCK_UNLOCKED(urgent.lock),
-};
-
-static void begin_urgent(void)
-{
-	spin_lock(&urgent.lock);
-	urgent.since_ns = threads_ns();
-	urgent.is_running = true;
-	spin_unlock(&urgent.lock);
-}
-
-static void end_urgent(void)
-{
-	spin_lock(&urgent.lock);
-	urgent.spent_ns += threads_ns() - urgent.since_ns;
-	urgent.is_running = false;
-	spin_unlock(&urgent.lock);
-}
-
-u64 llx_worker_users_ns(void)
-{
-	u64 ns;
-
-	spin_lock(&urgent.lock);
-	ns = urgent.is_running ? urgent.since_ns : threads_ns();
-	ns -= urgent.spent_ns;
-	spin_unlock(&urgent.lock);
-	return ns;
-}
-
-static int run_request(void)
-{
-	int status;
-
-	if (!request->urgent)
-		return request->run(request);
-	begin_urgent();
-	status = request->run(request);
-	end_urgent();
-	return status;
-}
-
 static int request_main(void *arg)
 {
 	int status;
@@ -335,7 +309,8 @@ static int request_main(void *arg)
 		if (!request)
 			continue;
 		trace_llamux_request_start(request);
-		status = run_request();
+		status = request->run(request);
+		count_time();
 		/* -EINTR is the engine's word for "stopped"; the reason is ours. */
 		if (status == -EINTR && READ_ONCE(request->stop))
 			status = READ_ONCE(request->stop);

@@ -43,8 +43,8 @@ struct llx_exec *llx_worker_exec(void);
 extern struct llx_exec llx_worker_exec_caller;
 
 /*
- * CPU time of all inference threads but for urgent requests: what users' prompts
- * took. Process context.
+ * CPU time of all inference threads but for rankings: what prompts took. As of
+ * the last loop that ended, milliseconds ago. Any context.
  */
 u64 llx_worker_users_ns(void);
 

@@ -187,7 +187,7 @@ struct llamux_snapshot {
 	__u32 block_io_p99_us;
 	__u32 n_groups;		   /* entries of groups[] in use, most CPU time first */
 	__u32 n_groups_dropped;	   /* seen, but no room */
-	__u32 inference_permille;  /* of all CPUs: the module's threads for users' prompts */
+	__u32 inference_permille;  /* of all CPUs: the module's threads, but for rankings */
 	__u32 reserved;
 	struct llamux_group_snapshot groups[LLAMUX_MAX_GROUPS];
 };

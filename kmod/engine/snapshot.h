@@ -24,7 +24,7 @@ struct llx_reading {
 	u64 time_ns; /* CLOCK_BOOTTIME */
 	bool has_maps;
 	bool has_signals;
-	u64 inference_ns; /* CPU time for users' prompts, counter */
+	u64 inference_ns; /* CPU time of inference but for rankings, counter */
 	u32 n_groups;
 	struct llamux_system_record system;
 	struct llamux_signals signals;

@@ -121,6 +121,14 @@ TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
     ASSERT_EQ(device.prompt("Why is it slow?"), 0);
     EXPECT_FALSE(device.answer().empty());
     EXPECT_EQ(device.prompt(std::string(2000, 'a')), E2BIG);
+    // Who keeps it talking about the machine keeps it busy, too.
+    int window = 3;
+    EXPECT_TRUE(eventually([&] {
+        EXPECT_EQ(device.prompt("Why is it slow?"), 0);
+        EXPECT_FALSE(device.answer().empty());
+        return advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(window++).get()) == 0 &&
+               advice.snapshot->inference_permille > 0;
+    }));
 }
 
 // Takes memory until no more than that is available.
@@ -220,7 +228,7 @@ TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
     EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
     EXPECT_TRUE(eventually([&] { return getpriority(PRIO_PROCESS, thread) == 19; }));
     EXPECT_EQ(users[2].poll(POLLIN, 0), 0) << "the last user's turn came before";
-    // What that window had of inference was the users', not the ranking.
+    // What that window had of inference was the users', not the ranking's.
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(3).get()), 0);
     const std::uint32_t users_permille = advice.snapshot->inference_permille;
     EXPECT_GT(users_permille, 0u);
@@ -231,7 +239,7 @@ TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);  // ranks
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(5).get()), 0);
     EXPECT_LT(advice.snapshot->inference_permille, users_permille / 2)
-        << "ranking is no user's prompt";
+        << "a ranking is no prompt";
 }
 
 // A context too small for the prompt: an error, and the rules still answer.
