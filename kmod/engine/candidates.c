@@ -479,24 +479,41 @@ static bool build_turn(const struct llamux_snapshot *s, const struct llamux_fact
 	return build(&sc, &intents[fact->cause][turn], letters, out);
 }
 
+/*
+ * The fact's first intent from @next on that makes a candidate which is not among
+ * the @n. The next one looked at is @next.
+ */
+static bool build_next(const struct llamux_snapshot *s, const struct llamux_fact *fact,
+		       u32 *next, const struct llx_letters *letters,
+		       struct llamux_candidate *candidates, u32 n)
+{
+	while (*next < MAX_INTENTS)
+		if (build_turn(s, fact, (*next)++, letters, &candidates[n]) &&
+		    is_new(candidates, n, &candidates[n]))
+			return true;
+	return false;
+}
+
+/* In turns, the worst fact first: what can be done about it comes first. */
 u32 llx_candidates_build(const struct llamux_snapshot *snapshot,
 			 const struct llamux_fact *facts, u32 n_facts,
 			 const struct llx_letters *letters,
 			 struct llamux_candidate *candidates)
 {
+	u32 next[LLAMUX_MAX_FACTS] = { 0 };
 	u32 n = 0;
 	u32 turn;
 	u32 i;
 
+	n_facts = min_t(u32, n_facts, LLAMUX_MAX_FACTS);
 	memset(candidates, 0, LLAMUX_MAX_CANDIDATES * sizeof(candidates[0]));
 	for (turn = 0; turn < MAX_INTENTS; turn++)
 		for (i = 0; i < n_facts; i++) {
 			if (!llx_measure_has_signals(snapshot) ||
 			    n >= LLAMUX_MAX_CANDIDATES - 1)
 				break;
-			n += build_turn(snapshot, &facts[i], turn, letters,
-					&candidates[n]) &&
-			     is_new(candidates, n, &candidates[n]);
+			n += build_next(snapshot, &facts[i], &next[i], letters,
+					candidates, n);
 		}
 	memset(&candidates[n], 0, sizeof(candidates[0]));
 	candidates[n].kind = LLAMUX_ACTION_NONE;

@@ -36,25 +36,6 @@ static u64 self_permille(const struct llamux_snapshot *s)
 	return llx_measure_has_maps(s) ? min_t(u64, sum, 1000) : LLAMUX_UNKNOWN;
 }
 
-static bool find_self(const struct scene *sc, struct llamux_fact *fact)
-{
-	const enum llamux_source source = LLAMUX_SOURCE_CPU_PERMILLE;
-	u64 self = self_permille(sc->s);
-	group_t *top = top_group(sc, source, may_be_culprit, NULL);
-	enum llx_level level = llx_measure_level(sc->s, source, self);
-
-	if (level == LLX_LEVEL_UNKNOWN || !level ||
-	    !pressed(sc, NULL, LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE))
-		return false;
-	if (top && llx_measure_value(sc->s, top, source) > self)
-		return false;
-	fact->level = level;
-	add_number(sc, fact, NULL, source, self);
-	fact->evidence[0].normal = LLAMUX_UNKNOWN; /* not the machine's */
-	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE);
-	return true;
-}
-
 /* Waits for a CPU often and long enough for a person to notice. */
 static bool waits_long(const struct scene *sc, group_t *g)
 {
@@ -114,6 +95,47 @@ static group_t *top_waiter(const struct scene *sc, group_t *culprit, bool any)
 	return top;
 }
 
+/* Somebody takes more than Llamux does, and hurts others or is not hurt by it. */
+static bool is_outdone(const struct scene *sc, u64 self)
+{
+	u32 i;
+
+	for (i = 0; i < llx_measure_groups(sc->s); i++) {
+		group_t *g = &sc->s->groups[i];
+
+		if (!may_be_culprit(g) ||
+		    llx_measure_value(sc->s, g, LLAMUX_SOURCE_CPU_PERMILLE) <= self)
+			continue;
+		if (!waits_long(sc, g) || top_waiter(sc, g, false))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Llamux is to be held to less than others: where tasks wait for CPUs, answers that
+ * take a tenth of them are too much. As much as the agent's rankings may take.
+ */
+#define ANSWERS_PERMILLE 100u
+
+static bool find_self(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_CPU_PERMILLE;
+	u64 self = self_permille(sc->s);
+	enum llx_level level = llx_measure_level(sc->s, source, self);
+
+	if (level == LLX_LEVEL_NONE && sc->s->inference_permille >= ANSWERS_PERMILLE)
+		level = LLX_LEVEL_SOME;
+	if (level == LLX_LEVEL_UNKNOWN || !level || is_outdone(sc, self) ||
+	    !pressed(sc, NULL, LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE))
+		return false;
+	fact->level = level;
+	add_number(sc, fact, NULL, source, self);
+	fact->evidence[0].normal = LLAMUX_UNKNOWN; /* not the machine's */
+	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_CPU_SOME_PERMILLE);
+	return true;
+}
+
 static void cpu_evidence(const struct scene *sc, struct llamux_fact *fact,
 			 group_t *victim, group_t *culprit)
 {
@@ -145,6 +167,15 @@ static bool find_fork_storm(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
+/*
+ * Reclaim and those who wait for it take CPUs, too (kswapd a whole one): where
+ * memory is that short, somebody's waiting for a CPU is not the first thing to look at.
+ */
+static bool is_memory_first(const struct scene *sc)
+{
+	return level_of(sc, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) >= LLX_LEVEL_HIGH;
+}
+
 static bool find_contention(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_CPU_PERMILLE;
@@ -174,6 +205,8 @@ static bool find_contention(const struct scene *sc, struct llamux_fact *fact)
 	if (!culprit)
 		return false;
 	fact->level = level_of(sc, victim, llx_measure_cpu_wait(sc->s, victim));
+	if (is_memory_first(sc))
+		fact->level = LLX_LEVEL_SOME;
 	fact->victim_id = id_of(victim);
 	fact->culprit_id = id_of(culprit);
 	cpu_evidence(sc, fact, victim, culprit);
@@ -186,7 +219,7 @@ static bool find_saturated(const struct scene *sc, struct llamux_fact *fact)
 	u64 busy = llx_measure_busy(sc->s);
 
 	if (found(sc, LLAMUX_CAUSE_SELF) || found(sc, LLAMUX_CAUSE_FORK_STORM) ||
-	    found(sc, LLAMUX_CAUSE_CPU_CONTENTION))
+	    found(sc, LLAMUX_CAUSE_CPU_CONTENTION) || is_memory_first(sc))
 		return false;
 	if (level_of(sc, NULL, source) < LLX_LEVEL_HIGH || !llx_known(busy) ||
 	    busy < 900 ||

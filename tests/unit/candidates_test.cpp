@@ -179,6 +179,18 @@ TEST(Candidates, MemoryValues) {
         << "protection stays below three tenths of the machine";
 }
 
+// As recorded in the gym's swap-thrash: nobody is to be protected yet.
+TEST(Candidates, WhatHelpsTheWorstFactComesFirst) {
+    SnapshotBuilder b;
+    b.add(20, 100);
+    b.add(30, 400);
+    const Built built(
+        b, {fact(LLAMUX_CAUSE_MEMORY_LEAK, 0, 30), fact(LLAMUX_CAUSE_CPU_CONTENTION, 20, 30)});
+    EXPECT_EQ(built.candidates[0].kind, u32{LLAMUX_ACTION_MEMORY_HIGH});
+    EXPECT_EQ(built.candidates[0].cgroup_id, 30u);
+    EXPECT_EQ(built.candidates[1].kind, u32{LLAMUX_ACTION_CPU_WEIGHT});
+}
+
 TEST(Candidates, ALimitThatIsTooSmallGrowsByHalf) {
     SnapshotBuilder b;
     b.add(20, 100).signals.memory_high_bytes = 48 * kMiB;

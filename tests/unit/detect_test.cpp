@@ -178,6 +178,30 @@ TEST(Detect, AModelThatIsMadeToTalkIsLlamuxItself) {
     EXPECT_EQ(Found(b)[0].cause, LLAMUX_CAUSE_CPU_CONTENTION);
 }
 
+// A window of the gym's self, Linux 6.12, as recorded: the service that is kept
+// waiting needs more than the answers take.
+TEST(Detect, TheVictimOfAModelThatTalksIsNotTheCause) {
+    SnapshotBuilder b;
+    b.psi(672, 0, 0);
+    b->runq_wait_p99_us = 131072;
+    auto& service = b.add(20, 596);
+    SnapshotBuilder::waits(service, 65536);
+    service.record.runq_wait_ns = service.record.run_ns / 2;
+    b->inference_permille = 144;
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_SELF);
+    EXPECT_EQ(found[0].level, u32{LLX_LEVEL_SOME});
+
+    b->inference_permille = 90;
+    EXPECT_NE(Found(b)[0].cause, LLAMUX_CAUSE_SELF) << "as little as rankings may take";
+    b->inference_permille = 144;
+    b->runq_wait_p99_us = 512;
+    service.record.runq_wait_ns = 0;
+    service.runq_wait_p99_us = 512;
+    EXPECT_EQ(Found(b).n, 0u) << "who takes more and does not wait is not hurt";
+}
+
 TEST(Detect, OwnQuotaTooSmall) {
     SnapshotBuilder b;
     b.psi(500, 0, 0);
@@ -243,6 +267,30 @@ TEST(Detect, DirectReclaimWithoutAnotherReason) {
     ASSERT_EQ(found.n, 1u);
     EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_RECLAIM);
     EXPECT_EQ(found[0].victim_id, 20u);
+}
+
+// A second of the gym's swap-thrash, Linux 6.12, as recorded: kswapd has one CPU,
+// the group that fills the memory the other, the service waits for both.
+TEST(Detect, ReclaimThatTakesTheCpusComesBeforeTheHog) {
+    SnapshotBuilder b;
+    b->window_ns = llamux::test::kSecond;
+    b.psi(363, 707, 0);
+    b->runq_wait_p99_us = 32768;
+    b->record.total.direct_reclaim_ns = 320'755'000;
+    auto& culprit = b.add(30, 429);
+    SnapshotBuilder::never_sleeps(culprit);
+    culprit.record.direct_reclaim_ns = 320'755'000;
+    SnapshotBuilder::waits(b.add(20, 109), 65536);
+    Found found(b);
+    ASSERT_EQ(found.n, 2u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_RECLAIM);
+    EXPECT_EQ(found[1].cause, LLAMUX_CAUSE_CPU_CONTENTION);
+    EXPECT_EQ(found[1].level, u32{LLX_LEVEL_SOME});
+
+    b.psi(363, 57, 0);
+    found = Found(b);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_CPU_CONTENTION) << "memory is a little short";
+    EXPECT_EQ(found[0].level, u32{LLX_LEVEL_SEVERE});
 }
 
 TEST(Detect, RefaultsAreThrashingAndReplaceReclaim) {
