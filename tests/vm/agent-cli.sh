@@ -15,14 +15,22 @@ model=$3
 web=/sys/fs/cgroup/web.slice
 batch=/sys/fs/cgroup/batch.slice
 
-# json EXPRESSION COMMAND...: its output is one object for which it holds
+# json NAME EXPRESSION COMMAND...: its output is one object, as the schema has it
+# below NAME, for which the expression holds
 json() {
-	expression=$1
-	shift
+	name=$1 expression=$2
+	shift 2
 	"$@" >$log 2>&1
-	python3 -c "import json, sys; o = json.load(open('$log')); sys.exit(not ($expression))" ||
-		fail "not so: $expression: $*"
-	echo "ok: $expression"
+	python3 - "$name" "$expression" $log "$LLAMUX_REPO/docs/agent.schema.json" <<-'CHECK' ||
+		import json, sys, jsonschema
+		name, expression, log, schema = sys.argv[1:]
+		o = json.load(open(log))
+		ref = "#/$defs/" + name.replace(" ", "%20")
+		jsonschema.Draft202012Validator({**json.load(open(schema)), "$ref": ref}).validate(o)
+		sys.exit(not eval(expression))
+	CHECK
+		fail "not so: $name: $expression: $*"
+	echo "ok: $name: $expression"
 }
 
 in_cgroup() {
@@ -51,12 +59,19 @@ rmmod llamux
 insmod "$LLAMUX_KO" model="$model" || exit 1
 expect 0 "llamux-pilot" $agent status
 expect 0 "Nothing is wrong" $agent ask "why is my system slow?"
-json 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"
+json ask 'o["suggestion"]["facts"] == []' $agent --json ask "is it slow?"
+json status 'o["in_force"] == []' $agent --json status
+json support 'o["support"] != []' $agent --json support
+json monitor 'o["model"]' $agent --json monitor --interval 0.2
+json history 'o["changes"] == []' $agent --json history
+json error 'o["exit_status"] == 2' $agent --json explain 000000000000
 
 # Another way to write its prompts, and back.
 expect 0 "prompt format  plain" $agent model load --chat-template plain "$model"
 expect 1 "need the control token" $agent model load --chat-template chatml "$model"
 expect 0 "prompt format  pilot" $agent model load "$model"
+json "model info" 'o["name"].startswith("llamux-pilot")' $agent --json model load "$model"
+json "model info" 'o["name"].startswith("llamux-pilot")' $agent --json model info
 
 # A noisy neighbour.
 mkdir $web $batch
@@ -71,10 +86,11 @@ grep -q "^  longest wait for a cpu\|^  time its tasks waited for a cpu" $log ||
 	fail "no evidence"
 grep -q "ranked by the model" $log || fail "not ranked by the model"
 expect 1 "cpu.weight of /" $agent advise --rules-only
-json 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
+json advise 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
 id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
 expect 0 "What the model saw" $agent explain "$id"
 grep -q "it was not applied" $log || fail "explain says what came of it"
+json explain 'o["suggestion"]["id"] == "'"$id"'" and o["changes"] == []' $agent --json explain "$id"
 
 # A recording of it, and what is decided on that without module or root.
 expect 0 "looks" $agent record --seconds 3 /tmp/slow.gz
@@ -83,6 +99,8 @@ expect 1 "ranked by model" setpriv --bounding-set -all "$1" replay /tmp/slow.gz
 cp $log /tmp/first-replay
 expect 1 "suggestion" setpriv --bounding-set -all "$1" replay /tmp/slow.gz
 cmp -s $log /tmp/first-replay || fail "a replay decides otherwise the second time"
+json replay 'o["events"] != []' "$1" --json replay /tmp/slow.gz
+json record 'o["frames"] > 0' $agent --json record --seconds 1 /tmp/short.gz
 
 expect 2 "suggestion 000000000000" $agent explain 000000000000
 
@@ -97,7 +115,8 @@ judged() {
 		expect 0 "kept" $agent history
 		expect 0 "$which" $agent status
 		expect 0 "printf %s '.*' > '/" $agent rollback --print "$which"
-		expect 0 "undone" $agent rollback "$which"
+		json "rollback --print" 'len(o["commands"]) == 1' $agent --json rollback --print "$which"
+		json rollback 'o["changes"][0]["state"] == "undone"' $agent --json rollback "$which"
 	else
 		grep -q "no effect: \|worse: " $log || fail "undone without a reason"
 		expect 0 "undone" $agent history
@@ -118,13 +137,15 @@ judged 2 $agent apply --knob vm.swappiness --value 100
 [ "$(cat /proc/sys/vm/swappiness)" = 60 ] || fail "vm.swappiness was not put back"
 
 # A group that is gone between suggestion and write.
-json 'o["facts"] != []' $agent --json advise
+json advise 'o["facts"] != []' $agent --json advise
 id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
 for group in $web $batch; do
 	echo 1 >$group/cgroup.kill
 	wait_for rmdir $group || fail "$group cannot be removed"
 done
 expect 1 "refused" $agent apply "$id"
+json apply 'not o["kept"] and o["change"] is None' $agent --json apply "$id"
+json history 'o["changes"] != []' $agent --json history
 expect 0 "no change" $agent status
 rm -rf /sys/fs/bpf/llamux
 exit $failed

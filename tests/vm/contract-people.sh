@@ -61,7 +61,7 @@ is 100 property batch CPUWeight
 systemctl restart llamux-agent
 expect 0 "until Friday" llamux-agent status
 expect 0 "may change it again" llamux-agent unfreeze cpu.weight --group /system.slice/batch.service
-expect 0 "cpu.weight" llamux-agent goal default --yes
+expect 0 "Goal: default" llamux-agent goal default --yes
 expect 0 "cpu.weight" llamux-agent goal build --yes
 is 50 property batch CPUWeight
 expect 0 "undone" llamux-agent goal default --yes
