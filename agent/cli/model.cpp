@@ -6,14 +6,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdio>
+#include <filesystem>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cli/consult.hpp"
 #include "kernel/model_store.hpp"
 #include "kernel/terminal.hpp"
+#include "kernel/thread_io.hpp"
 #include "report/progress.hpp"
 #include "report/text.hpp"
 
@@ -271,6 +278,43 @@ Result<std::string> file_to_load(const Globals& globals, const ModelOptions& opt
     return shelf->store.path_of(*entry);
 }
 
+// The module reads the file in one call, which the kernel counts for this thread
+// as it goes on: another one shows it.
+Status load_shown(const Globals& globals, Device& device, const std::string& path,
+                  llamux_chat_template chat_template) {
+    std::error_code error;
+    const std::uint64_t all_bytes = std::filesystem::file_size(path, error);
+    Progress progress("loading", ::isatty(STDERR_FILENO) == 1, error_columns());
+    SystemClock clock;
+    const auto show = [&](std::uint64_t have_bytes) {
+        if (!globals.json && !error) {
+            std::fputs(progress.update(have_bytes, all_bytes, clock.boot_ns()).c_str(), stderr);
+        }
+    };
+    const pid_t loader = ::gettid();
+    const std::optional<std::uint64_t> before = bytes_read_by(loader, globals.roots.proc);
+    std::jthread watcher([&](const std::stop_token& stop) {
+        std::mutex mutex;
+        std::unique_lock lock(mutex);
+        std::condition_variable_any woken;
+        while (!stop.stop_requested()) {
+            const std::optional<std::uint64_t> now = bytes_read_by(loader, globals.roots.proc);
+            if (before && now) {
+                show(std::min(*now - *before, all_bytes));
+            }
+            woken.wait_for(lock, stop, std::chrono::milliseconds(100), [] { return false; });
+        }
+    });
+    const Status loaded = device.load_model(path, chat_template);
+    watcher.request_stop();
+    watcher.join();
+    if (loaded) {
+        show(all_bytes);
+    }
+    std::fputs(progress.finish().c_str(), stderr);
+    return loaded;
+}
+
 int load(const Globals& globals, const ModelOptions& options) {
     const Result<std::string> path = file_to_load(globals, options);
     if (!path) {
@@ -283,7 +327,7 @@ int load(const Globals& globals, const ModelOptions& options) {
     const auto chosen = kChatTemplates.find(options.chat_template);
     const llamux_chat_template chat_template =
         chosen == kChatTemplates.end() ? LLAMUX_TEMPLATE_BY_FILE : chosen->second;
-    if (const Status loaded = (*device)->load_model(*path, chat_template); !loaded) {
+    if (const Status loaded = load_shown(globals, **device, *path, chat_template); !loaded) {
         return tell_error(globals, loaded.error());
     }
     return info(globals);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Catches: a SIGHUP that stops the service, is lost or makes every later wait
-// return at once, a stop that is lost behind a SIGHUP, and rights that are kept.
+// return at once, a stop that is lost behind a SIGHUP, rights that are kept, and
+// a load that shows no progress.
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -12,6 +13,8 @@
 #include <array>
 
 #include "kernel/process.hpp"
+#include "kernel/thread_io.hpp"
+#include "support/fake_machine.hpp"
 
 namespace llamux {
 namespace {
@@ -77,6 +80,15 @@ TEST_F(ProcessDeathTest, RightsAreGivenUpForGood) {
         }
         EXPECT_EQ(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
     });
+}
+
+TEST(ThreadIo, IsWhatTheKernelCountsForTheThread) {
+    FakeMachine machine;
+    EXPECT_FALSE(bytes_read_by(7, machine.roots.proc));
+    machine.write("proc/self/task/7/io", "rchar: 4711\nwchar: 12\n");
+    EXPECT_EQ(bytes_read_by(7, machine.roots.proc), 4711u);
+    machine.write("proc/self/task/7/io", "wchar: 12\n");
+    EXPECT_FALSE(bytes_read_by(7, machine.roots.proc));
 }
 
 }  // namespace

@@ -70,6 +70,10 @@ json error 'o["exit_status"] == 2' $agent --json explain 000000000000
 expect 0 "prompt format  plain" $agent model load --chat-template plain "$model"
 expect 1 "need the control token" $agent model load --chat-template chatml "$model"
 expect 0 "prompt format  pilot" $agent model load "$model"
+grep -q "^loading: 100 %  3.8 of 3.8 MB" $log || fail "it does not show how far it is"
+script --quiet --return --command "$agent model load $model" /tmp/drawn </dev/null >/dev/null ||
+	fail "not loaded on a terminal"
+grep -q "loading \[#*\] 100 %" /tmp/drawn || fail "no bar on a terminal"
 json "model info" 'o["name"].startswith("llamux-pilot")' $agent --json model load "$model"
 json "model info" 'o["name"].startswith("llamux-pilot")' $agent --json model info
 
