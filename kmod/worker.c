@@ -69,7 +69,7 @@ static int usual_nice;
 static int hurry_nice;
 static struct llx_request *request; /* of the request thread, its own */
 static atomic64_t longest_ns;
-static u32 n_looked_at; /* the request thread's */
+static u32 n_looked_at; /* ranges since; the request thread's */
 static atomic_t n_long;
 static atomic_t n_half_as_long;
 static atomic64_t caller_sections;
@@ -179,19 +179,13 @@ static bool should_stop(void)
 
 static void fit_ranges(struct llx_exec *exec, u32 n_ranges)
 {
-	u32 too_long;
-	u32 half_as_long;
+	u32 too_long = atomic_xchg(&n_long, 0);
+	u32 half_as_long = atomic_xchg(&n_half_as_long, 0) + too_long;
 
-	n_looked_at += n_ranges;
-	if (n_looked_at < LOOK_AT)
-		return;
-	too_long = atomic_xchg(&n_long, 0);
-	half_as_long = atomic_xchg(&n_half_as_long, 0) + too_long;
-	if (too_long > n_looked_at / 16)
+	if (too_long > n_ranges / 16)
 		exec->range_cost = max(exec->range_cost / 2, RANGE_COST_LEAST);
-	else if (half_as_long < n_looked_at / 64)
+	else if (half_as_long < n_ranges / 64)
 		exec->range_cost = min(exec->range_cost * 2, LLX_RANGE_COST);
-	n_looked_at = 0;
 }
 
 static u64 threads_ns(void)
@@ -204,7 +198,7 @@ static u64 threads_ns(void)
 	return ns;
 }
 
-/* CPU time of the threads, as counted when a loop or a request last ended. */
+/* CPU time of the threads, as of when a request ended, or LOOK_AT ranges. */
 static struct {
 	u64 all_ns; /* the request thread's own */
 	u64 users_ns; /* of these, all but rankings' */
@@ -224,6 +218,16 @@ static void count_time(void)
 u64 llx_worker_users_ns(void)
 {
 	return READ_ONCE(counted.users_ns);
+}
+
+static void look_back(struct llx_exec *exec, u32 n_ranges)
+{
+	n_looked_at += n_ranges;
+	if (n_looked_at < LOOK_AT)
+		return;
+	fit_ranges(exec, n_looked_at);
+	count_time();
+	n_looked_at = 0;
 }
 
 static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
@@ -255,8 +259,7 @@ static int parallel_for(struct llx_exec *exec, u32 n, u32 grain,
 		break;
 	}
 	wait_for_helpers();
-	count_time();
-	fit_ranges(exec, n_ranges);
+	look_back(exec, n_ranges);
 	return err;
 }
 

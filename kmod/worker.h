@@ -44,7 +44,7 @@ extern struct llx_exec llx_worker_exec_caller;
 
 /*
  * CPU time of all inference threads but for rankings: what prompts took. As of
- * the last loop that ended, milliseconds ago. Any context.
+ * some milliseconds ago. Any context.
  */
 u64 llx_worker_users_ns(void);
 

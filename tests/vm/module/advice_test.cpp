@@ -238,8 +238,7 @@ TEST(ModuleAdvice, TheAdministratorIsFirstAndInAHurry) {
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(4).get()), 0);
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);  // ranks
     ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(5).get()), 0);
-    EXPECT_LT(advice.snapshot->inference_permille, users_permille / 2)
-        << "a ranking is no prompt";
+    EXPECT_LT(advice.snapshot->inference_permille, users_permille / 2) << "a ranking is no prompt";
 }
 
 // A context too small for the prompt: an error, and the rules still answer.
