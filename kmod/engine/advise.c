@@ -24,6 +24,7 @@ struct workspace {
 	s64 score[LLAMUX_MAX_CANDIDATES]; /* micro-nats per token */
 	u32 permille[LLAMUX_MAX_CANDIDATES];
 	u32 n_candidates;
+	u32 temperature_milli;
 };
 
 void llx_advise_detect(const struct llamux_snapshot *snapshot,
@@ -160,7 +161,7 @@ static void softmax_range(void *arg, u32 begin, u32 end, u32 worker)
 {
 	struct workspace *w = arg;
 
-	llx_op_softmax_permille(w->score, w->n_candidates, LLX_ADVISE_TEMPERATURE_MILLI,
+	llx_op_softmax_permille(w->score, w->n_candidates, w->temperature_milli,
 				w->permille);
 }
 
@@ -193,6 +194,7 @@ static int rank(struct workspace *w, struct llx_context *ctx,
 {
 	int ret;
 
+	w->temperature_milli = ctx->model->rank_temperature_milli;
 	llx_letters_assign(&w->letters, advice->facts, advice->n_facts);
 	ret = encode_phrases(w, ctx->model->tokenizer, advice);
 	if (!ret)

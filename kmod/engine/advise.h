@@ -26,13 +26,6 @@ struct llx_prompt;
  */
 #define LLX_ADVISE_MARGIN_PERMILLE 100u
 
-/*
- * Temperature of the softmax over scores (nats per token): scores of a phrase
- * of eight tokens that differ in one word are an eighth of a nat apart for each
- * nat between the words.
- */
-#define LLX_ADVISE_TEMPERATURE_MILLI 125u
-
 /**
  * llx_advise_detect - snapshot to facts and candidates
  * @snapshot: any content

@@ -159,6 +159,24 @@ static int find_prompt_format(struct loader *l, enum llx_prompt_format chosen)
 	return 0;
 }
 
+/* Measured on the model itself: models/pilot/evaluate.cpp. */
+static int read_rank_temperature(struct loader *l)
+{
+	static const char key[] = "llamux.rank_temperature_milli";
+	u32 milli = LLX_RANK_TEMPERATURE_MILLI;
+	int ret = llx_gguf_read_u32(&l->gguf, key, &milli, l->err);
+
+	if (ret && ret != -ENOENT)
+		return ret;
+	if (!milli || milli > LLX_RANK_TEMPERATURE_MOST)
+		return llx_fail(l->err, -EINVAL,
+				llx_gguf_find_key(&l->gguf, key)->value,
+				"%s is %u: 1 to %u are", key, milli,
+				LLX_RANK_TEMPERATURE_MOST);
+	l->model->rank_temperature_milli = milli;
+	return 0;
+}
+
 static int check_prompt_tokens(struct loader *l)
 {
 	enum llx_prompt_format format = l->model->prompt_format;
@@ -498,6 +516,8 @@ static int load(struct loader *l, u32 n_ctx_max, enum llx_prompt_format format)
 		ret = llx_tokenizer_load(&model->tokenizer, &l->gguf, l->err);
 	if (!ret)
 		ret = find_prompt_format(l, format);
+	if (!ret)
+		ret = read_rank_temperature(l);
 	if (!ret)
 		ret = check_prompt_tokens(l);
 	if (ret)

@@ -69,6 +69,14 @@ struct llx_layer {
 	struct llx_matrix ffn_down; /* (n_embd, n_ff) */
 };
 
+/*
+ * Temperature of the softmax over the scores of candidates (milli-nats per
+ * token) of a model that does not say its own: scores of a phrase of eight tokens that
+ * differ in one word are an eighth of a nat apart for each nat between the words.
+ */
+#define LLX_RANK_TEMPERATURE_MILLI 125u
+#define LLX_RANK_TEMPERATURE_MOST 10000u
+
 /* How prompts for this model are written; engine/prompt.c. */
 enum llx_prompt_format {
 	LLX_PROMPT_PLAIN,  /* no template known: text only */
@@ -106,6 +114,7 @@ struct llx_model {
 	llx_f32 *rope_table;	      /* (n_ctx, n_rot / 2, 2) cos, sin */
 	struct llx_tokenizer *tokenizer;
 	enum llx_prompt_format prompt_format;
+	u32 rank_temperature_milli; /* llamux.rank_temperature_milli, or the default */
 	char name[LLX_MODEL_NAME];	   /* general.name, printable, cut */
 	char quantisation[LLX_MODEL_NAME]; /* type with the most values */
 	u32 n_tensors;

@@ -3,13 +3,18 @@
 // How good is a model file? Runs the engine, as the kernel does, on scenes it
 // was not trained on.
 //
-//   evaluate MODEL.gguf --scenes N --seed S [--held-out] [--show N] [--calibrate]
+//   evaluate MODEL.gguf --scenes N --seed S [--held-out] [--show N]
+//            [--calibrate | --fit | --permute]
 //
 // advise: the rate at which the candidate that should be chosen is, by score
 // and margin (llx_advise_rank). ask: the rate at which the greedy answer is,
 // word for word, one of those that would be right. Per class and in all, as one
 // JSON object on stdout; --show prints answers and wrong choices to stderr.
+// --calibrate: how much the probabilities mean; --fit: the temperature alone, in
+// thousandths, for the file's llamux.rank_temperature_milli. --permute: how often
+// another order of the facts, or other letters for the groups, changes the choice.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -48,6 +53,65 @@ void count(Rates& rates, const std::string& name, bool right) {
         rates[key].all += 1;
     }
 }
+
+// A choice by the same parts as llx_advise_rank(), with any order of the facts and
+// any letters.
+class Chooser {
+  public:
+    explicit Chooser(ModelFile& model) : model_(model), text_(LLX_PROMPT_TEXT) {}
+
+    // Index of the candidate, in the order of the facts as they were detected.
+    // n_candidates of the scene: it could not be ranked.
+    u32 choose(const Scene& scene, const std::vector<llamux_fact>& facts,
+               const llx_letters& letters) {
+        const auto& advice = scene.advice;
+        llamux_candidate candidates[LLAMUX_MAX_CANDIDATES];
+        const u32 n = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
+                                           &letters, candidates);
+        const llx_model& model = model_.model();
+        llx_prompt prompt;
+        llx_prompt_init(&prompt, text_.data(), LLX_PROMPT_TEXT);
+        llx_prompt_advise(&prompt, model.prompt_format, scene.snapshot.get(), facts.data(),
+                          static_cast<u32>(facts.size()), &letters);
+        const std::vector<s32> tokens = model_.encode(prompt);
+        llx_phrase phrases[LLAMUX_MAX_CANDIDATES];
+        for (u32 i = 0; i < n; ++i) {
+            const std::string phrase = std::string(" ") + candidates[i].phrase;
+            if (llx_tokenizer_encode(model.tokenizer, phrase.data(),
+                                     static_cast<u32>(phrase.size()), false, phrases[i].tokens,
+                                     LLX_MAX_PHRASE_TOKENS, &phrases[i].n_tokens) != 0) {
+                return n;
+            }
+        }
+        llx_context_truncate(model_.context(), 0);
+        if (tokens.empty() ||
+            llx_context_eval(model_.context(), tokens.data(), static_cast<u32>(tokens.size()),
+                             true) != 0 ||
+            llx_score_phrases(model_.context(), phrases, n) != 0) {
+            return n;
+        }
+        std::vector<double> nats;
+        for (u32 i = 0; i < n; ++i) {
+            nats.push_back(static_cast<double>(phrases[i].logprob_micro_nats) / 1e6 /
+                           phrases[i].n_tokens);
+        }
+        return with_margin(probabilities(nats, model.rank_temperature_milli / 1000.0));
+    }
+
+  private:
+    static u32 with_margin(const std::vector<double>& p) {
+        const auto best = std::max_element(p.begin(), p.end());
+        double next = 0;
+        for (auto it = p.begin(); it != p.end(); ++it) {
+            next = it == best ? next : std::max(next, *it);
+        }
+        const bool clear = (*best - next) * 1000 >= LLX_ADVISE_MARGIN_PERMILLE;
+        return static_cast<u32>(clear ? best - p.begin() : p.end() - p.begin() - 1);
+    }
+
+    ModelFile& model_;
+    std::vector<char> text_;
+};
 
 class Evaluation {
   public:
@@ -104,17 +168,50 @@ class Evaluation {
                          right.contains(answer) ? "[right]" : "[wrong]");
         }
     }
+    // The facts from the last to the first; then their letters in another order.
+    void permute(Random& random, const Scene& scene) {
+        const auto& advice = scene.advice;
+        if (advice.n_candidates < 2) {
+            return;
+        }
+        llx_letters letters;
+        llx_letters_assign(&letters, advice.facts, advice.n_facts);
+        const std::vector<llamux_fact> facts(advice.facts, advice.facts + advice.n_facts);
+        Chooser chooser(model_);
+        const u32 usual = chooser.choose(scene, facts, letters);
+        if (facts.size() > 1) {
+            const std::vector<llamux_fact> reversed(facts.rbegin(), facts.rend());
+            count(permuted_, "facts", chooser.choose(scene, reversed, letters) != usual);
+        }
+        if (letters.n > 1) {
+            const auto by = static_cast<std::ptrdiff_t>(random.between(1, letters.n - 1));
+            std::rotate(letters.id, letters.id + by, letters.id + letters.n);
+            count(permuted_, "letters", chooser.choose(scene, facts, letters) != usual);
+        }
+    }
+    void print_permuted() const {
+        for (const char* name : {"facts", "letters"}) {
+            const auto found = permuted_.find(name);
+            const Rate changed = found == permuted_.end() ? Rate{} : found->second;
+            std::printf("%s permuted: %u of %u choices change\n", name, changed.right, changed.all);
+        }
+    }
     // A scene with one candidate is not ranked, so halves are of rankings.
-    void print_calibration() const {
+    std::vector<Ranking> half(bool second) const {
         const auto middle = rankings_.begin() + static_cast<std::ptrdiff_t>(rankings_.size() / 2);
-        const std::vector<Ranking> first(rankings_.begin(), middle);
-        const std::vector<Ranking> second(middle, rankings_.end());
+        return second ? std::vector<Ranking>(middle, rankings_.end())
+                      : std::vector<Ranking>(rankings_.begin(), middle);
+    }
+    void print_fit() const { std::printf("%.0f\n", fit_temperature(half(false)) * 1000); }
+    void print_calibration() const {
+        const std::vector<Ranking> first = half(false);
+        const std::vector<Ranking> second = half(true);
         const double fitted = fit_temperature(first);
         std::printf("temperature fitted on %zu rankings: %.3f nats per token\n%s", first.size(),
                     fitted, table(reliability(second, fitted)).c_str());
-        const double built_in = LLX_ADVISE_TEMPERATURE_MILLI / 1000.0;
-        std::printf("at the engine's %.3f:\n%s", built_in,
-                    table(reliability(second, built_in)).c_str());
+        const double in_use = model_.model().rank_temperature_milli / 1000.0;
+        std::printf("at the %.3f that are in use:\n%s", in_use,
+                    table(reliability(second, in_use)).c_str());
     }
     void print() const {
         std::printf("{\"longest_advise_prompt_tokens\": %u", max_tokens_);
@@ -149,6 +246,7 @@ class Evaluation {
     u32 max_tokens_ = 0;
     Rates advise_;
     Rates ask_;
+    Rates permuted_;  // right: the choice was another one
     std::vector<Ranking> rankings_;
 };
 
@@ -163,12 +261,18 @@ int main(int argc, char** argv) {
     std::uint64_t seed = 99;
     bool held_out = false;
     bool calibrate = false;
+    bool fit = false;
+    bool permute = false;
     app.add_option("model", path, "GGUF file")->required();
     app.add_option("--scenes", scenes, "scenes to try");
     app.add_option("--seed", seed, "random seed; training uses others");
     app.add_option("--show", show, "answers to print");
     app.add_flag("--held-out", held_out, "wordings that training never saw");
-    app.add_flag("--calibrate", calibrate, "how much the probabilities mean");
+    auto* only = app.add_option_group("measure instead");
+    only->add_flag("--calibrate", calibrate, "how much the probabilities mean");
+    only->add_flag("--fit", fit, "the temperature, in thousandths");
+    only->add_flag("--permute", permute, "what the order of facts and letters changes");
+    only->require_option(0, 1);
     CLI11_PARSE(app, argc, argv);
 
     llamux::pilot::ModelFile model;
@@ -179,12 +283,20 @@ int main(int argc, char** argv) {
     llamux::pilot::Evaluation evaluation(model, held_out, show);
     for (unsigned i = 0; i < scenes; ++i) {
         const auto scene = llamux::pilot::make_scene(random, 1 + i % 3 / 2);
+        if (permute) {
+            evaluation.permute(random, scene);
+            continue;
+        }
         evaluation.advise(scene);
-        if (!calibrate) {
+        if (!calibrate && !fit) {
             evaluation.ask(random, scene);
         }
     }
-    if (calibrate) {
+    if (permute) {
+        evaluation.print_permuted();
+    } else if (fit) {
+        evaluation.print_fit();
+    } else if (calibrate) {
         evaluation.print_calibration();
     } else {
         evaluation.print();

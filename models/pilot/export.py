@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Trained weights -> GGUF with F16 matrices (F32 norms), as llama.cpp has it.
 
-  export.py DIR OUT.gguf
+  export.py DIR OUT.gguf [RANK_TEMPERATURE_MILLI]
 
+The last is what pilot_evaluate --fit says of a file without it.
 Tied embeddings: output.weight is left out. RoPE was trained on interleaved
 pairs, so q and k need no permutation.
 """
@@ -35,8 +36,9 @@ def value_of(kind, value):
     return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}[kind], value)
 
 
-def metadata(config, tokenizer):
+def metadata(config, tokenizer, rank_temperature_milli):
     pieces = tokenizer.proto.pieces
+    fitted = [("llamux.rank_temperature_milli", U32, int(milli)) for milli in rank_temperature_milli]
     # sentencepiece: NORMAL 1, UNKNOWN 2, CONTROL 3, USER_DEFINED 4, UNUSED 5, BYTE 6
     return [
         ("general.architecture", STRING, "llama"),
@@ -44,6 +46,7 @@ def metadata(config, tokenizer):
         ("general.license", STRING, "GPL-2.0-only"),
         ("general.file_type", U32, FILE_TYPE_F16),
         ("llamux.prompt_format", STRING, "pilot"),
+        *fitted,
         ("llama.context_length", U32, config["context"]),
         ("llama.embedding_length", U32, config["dim"]),
         ("llama.block_count", U32, config["layers"]),
@@ -84,10 +87,10 @@ def padding(n):
 
 
 def main():
-    directory, out = sys.argv[1:3]
+    directory, out, *rank_temperature_milli = sys.argv[1:]
     saved = torch.load(f"{directory}/weights.pt")
     tokenizer = corpus.Tokenizer(f"{directory}/vocabulary.model")
-    keys = metadata(saved["config"], tokenizer)
+    keys = metadata(saved["config"], tokenizer, rank_temperature_milli)
     arrays = []
     for name, tensor in tensors(saved["model"], saved["config"]):
         matrix = tensor.dim() == 2

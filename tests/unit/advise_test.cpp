@@ -21,13 +21,16 @@ using llamux::test::TinyModel;
 // A tiny model with random weights and a context on it.
 class Tiny {
   public:
-    explicit Tiny(u32 n_ctx = 4096, u32 seed = 1, bool trained = true) {
+    explicit Tiny(u32 n_ctx = 4096, u32 seed = 1, bool trained = true, u32 temperature_milli = 0) {
         TinyModel tiny;
         tiny.n_ctx = n_ctx;
         tiny.seed = seed;
         auto writer = tiny.build();
         if (trained) {
             writer.set("llamux.prompt_format", "pilot");
+        }
+        if (temperature_milli) {
+            writer.set("llamux.rank_temperature_milli", temperature_milli);
         }
         bytes_ = writer.bytes();
         const llx_reader reader{this, bytes_.size(), read};
@@ -210,6 +213,17 @@ TEST(Advise, ChoiceFollowsTheMargin) {
         }
     }
     EXPECT_GT(clear + close, 0);
+}
+
+TEST(Advise, AHighTemperatureMakesItLessSure) {
+    Tiny usual;
+    Tiny warm(4096, 1, true, 1000);
+    llamux_advice sure{};
+    llamux_advice unsure{};
+    ASSERT_EQ(llx_advise(&usual.context, reclaim().get(), nullptr, &sure, nullptr, 0), 0);
+    ASSERT_EQ(llx_advise(&warm.context, reclaim().get(), nullptr, &unsure, nullptr, 0), 0);
+    EXPECT_EQ(unsure.candidates[0].score, sure.candidates[0].score);
+    EXPECT_LT(unsure.margin_permille, sure.margin_permille);
 }
 
 TEST(Advise, FailureKeepsTheRulesChoice) {

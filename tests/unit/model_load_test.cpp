@@ -326,6 +326,21 @@ TEST(ModelLoad, FindsThePromptFormat) {
     expect_refused(writer, -ENOEXEC, "llamux.prompt_format pilot2 is not known: pilot is");
 }
 
+TEST(ModelLoad, HasItsOwnRankTemperatureOrTheDefault) {
+    GgufWriter writer = TinyModel().build();
+    EXPECT_EQ(load(writer).model->rank_temperature_milli, LLX_RANK_TEMPERATURE_MILLI);
+    writer.set("llamux.rank_temperature_milli", std::uint32_t{121});
+    EXPECT_EQ(load(writer).model->rank_temperature_milli, 121u);
+    for (const std::uint32_t bad : {0u, LLX_RANK_TEMPERATURE_MOST + 1}) {
+        writer.set("llamux.rank_temperature_milli", bad);
+        expect_refused(
+            writer, -EINVAL,
+            "llamux.rank_temperature_milli is " + std::to_string(bad) + ": 1 to 10000 are");
+    }
+    writer.set("llamux.rank_temperature_milli", "warm");
+    EXPECT_EQ(load(writer).code, -EINVAL);
+}
+
 TEST(ModelLoad, ShowsNamesWithoutHarm) {
     GgufWriter writer = TinyModel().build();
     writer.set("general.name", "a\nb\x1b[31m\xff");
