@@ -249,13 +249,11 @@ TEST_F(LoopTest, AdviceFromBeforeAFailureIsNotTakenForNow) {
     config.policy.apply = false;
     make_loop();
     tick_times(2);
-    ASSERT_EQ(count(EventType::kSuggestion), 1);
     kernel.error = EIO;
     tick_times(3);
     EXPECT_EQ(count(EventType::kSuggestion), 1) << "no module, no advice";
     kernel.error = 0;
     tick_times(15);
-    EXPECT_EQ(count(EventType::kRecovered), 1);
     EXPECT_EQ(count(EventType::kSuggestion), 2) << "found and said anew";
 }
 
