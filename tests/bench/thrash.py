@@ -7,8 +7,10 @@ Usage: thrash.py --python PYTHON --out FOLDER [--kernel 6.12] MODEL.gguf
 Boots a guest with 1 GB of memory and a swap disk. Both generate from the same
 file in turn, first at rest, then while programs at idle priority write to more
 memory than there is, so that the CPU is free and memory is not. PYTHON has
-llama.cpp (peer.py). Prints a table and what the module's threads did, writes
-FOLDER/thrash.json and, where matplotlib is there, thrash.png.
+llama.cpp (peer.py). Before that, how long an administrator waits for an answer
+about the machine, with the model of this repository. Prints a table and what
+the module's threads did, writes FOLDER/thrash.json and, where matplotlib is
+there, thrash.png.
 """
 import argparse
 import json
@@ -28,6 +30,8 @@ PEER_TOKENS = 8
 GUEST_MEMORY = "1G"
 SWAP_MIB = 2048
 HOG_MEMORY = "1000m"  # of both together
+AGENT = os.path.join(in_guest.REPO, "build/agent/llamux-agent")
+PILOT = os.path.join(in_guest.REPO, "models/llamux-pilot-q8_0.gguf")
 MODULE, PEER = "Llamux in the kernel", "llama.cpp, mapped file"
 REST, THRASH = "at rest", "thrashing"
 
@@ -51,10 +55,49 @@ def swapped_pages():
     return int(counters("/proc/vmstat")["pswpin"])
 
 
+class Hog:
+    """Two programs that write to more memory than there is, while it lives."""
+
+    def __enter__(self):
+        before = swapped_pages()
+        self.process = subprocess.Popen(
+            ["chrt", "-i", "0", "stress-ng", "-q", "--vm", "2", "--vm-bytes", HOG_MEMORY, "--vm-keep",
+             "--vm-method", "rand-set"])
+        deadline = time.monotonic() + 120
+        while swapped_pages() < before + 1000:
+            if time.monotonic() > deadline:
+                raise SystemExit("thrash: the guest does not swap")
+            time.sleep(1)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def ask():
+    """Seconds until llamux-agent has answered."""
+    began = time.monotonic()
+    answer = subprocess.run([AGENT, "--state-dir", "/tmp/agent", "ask", "why is my system slow?"],
+                            check=False, capture_output=True, text=True)
+    if answer.returncode > 1:
+        raise SystemExit("thrash: llamux-agent: " + answer.stderr)
+    return time.monotonic() - began
+
+
+def asked():
+    subprocess.run(["insmod", os.environ["LLAMUX_KO"], "model=" + PILOT], check=True)
+    seconds = {REST: [ask() for _ in range(ROUNDS)]}
+    with Hog():
+        seconds[THRASH] = [ask() for _ in range(ROUNDS)]
+    subprocess.run(["rmmod", "llamux"], check=True)
+    return seconds
+
+
 def guest(python, model):
     subprocess.run(["modprobe", "virtio_blk"], check=True)
     subprocess.run(["mkswap", "-q", "/dev/vda"], check=True)
     subprocess.run(["swapon", "/dev/vda"], check=True)
+    answers = asked()
     # Both at nice 0, which the module gives an administrator's questions, too:
     # kswapd, which has it, is busy.
     subprocess.run(["insmod", os.environ["LLAMUX_KO"], "nice=0", "model=" + model], check=True)
@@ -71,19 +114,12 @@ def guest(python, model):
             rates[PEER][when].append(peer.rate())
 
     measure(REST)
-    hog = subprocess.Popen(["chrt", "-i", "0", "stress-ng", "-q", "--vm", "2", "--vm-bytes",
-                            HOG_MEMORY, "--vm-keep", "--vm-method", "rand-set"])
-    deadline = time.monotonic() + 120
-    while swapped_pages() < 1000:
-        if time.monotonic() > deadline:
-            raise SystemExit("thrash: the guest does not swap")
-        time.sleep(1)
-    begin, pages = time.monotonic(), swapped_pages()
-    measure(THRASH)
-    pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
-    hog.kill()
+    with Hog():
+        begin, pages = time.monotonic(), swapped_pages()
+        measure(THRASH)
+        pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
     in_guest.give({
-        "tokens_per_s": rates, "module_threads": threads, "swap_in_pages_per_s": pages_per_s,
+        "answer_s": answers, "tokens_per_s": rates, "module_threads": threads, "swap_in_pages_per_s": pages_per_s,
         "guest_memory_kib": int(counters("/proc/meminfo")["MemTotal"]), "peer": peer.version,
         "isa": counters("/proc/llamux/status")["isa"]})
 
@@ -112,6 +148,9 @@ def plot(rates, path):
 
 
 def report(result, out):
+    for when, seconds in result["answer_s"].items():
+        print(f"  llamux-agent ask, {when}: {statistics.median(seconds):.1f} s"
+              f" ({min(seconds):.1f}..{max(seconds):.1f})")
     for name, by_when in result["tokens_per_s"].items():
         rest, thrash = (by_when[when] for when in (REST, THRASH))
         print(f"  {name:24} at rest {statistics.median(rest):6.2f} ({min(rest):.2f}..{max(rest):.2f})"

@@ -87,9 +87,9 @@ BAD_LINE = re.compile(
 # takes back after all CPUs have seen it. QEMU's TCG, a thread for each CPU, may
 # still execute the translated int3 afterwards. Nobody owns it then; or, while others
 # are patched, its handler goes back to it for ever: the guest hangs, with the patching on
-# the stack, or without a word if all CPUs do.
+# the stack or a CPU found at the entry of the handler, or without a word if all CPUs do.
 STALE_BREAKPOINT = re.compile(r"\bint3: 0000 \[#1\]")
-PATCHING = re.compile(r"\btext_poke_bp")
+PATCHING = re.compile(r"\btext_poke_bp|\bftrace_replace_code|\basm_exc_int3\+0x0/")
 HUNG = "guest hung"
 # More in one run would be a fault of ours.
 MAX_EMULATOR_FAULTS = 4

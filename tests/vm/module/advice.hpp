@@ -72,4 +72,15 @@ inline void give_trouble(const Device& device, Advice& advice, std::uint32_t fla
     EXPECT_GT(advice.advice.detect_ns, 0u);
 }
 
+// The answer, in at most four tokens; the session has a snapshot.
+inline std::string ask_about_machine(const Device& device) {
+    llamux_params params = device.params();
+    params.format = LLAMUX_FORMAT_ASK;
+    params.max_tokens = 4;
+    params.temperature_milli = 0;
+    EXPECT_EQ(device.call(LLAMUX_IOC_SET_PARAMS, &params), 0);
+    EXPECT_EQ(device.prompt("Why is it slow?"), 0);
+    return device.answer();
+}
+
 }  // namespace llamux::vm

@@ -113,19 +113,12 @@ TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
               0);
     EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_RULES));
 
-    llamux_params params = device.params();
-    params.format = LLAMUX_FORMAT_ASK;
-    params.max_tokens = 4;
-    params.temperature_milli = 0;
-    ASSERT_EQ(device.call(LLAMUX_IOC_SET_PARAMS, &params), 0);
-    ASSERT_EQ(device.prompt("Why is it slow?"), 0);
-    EXPECT_FALSE(device.answer().empty());
+    EXPECT_FALSE(ask_about_machine(device).empty());
     EXPECT_EQ(device.prompt(std::string(2000, 'a')), E2BIG);
     // Who keeps it talking about the machine keeps it busy, too.
     int window = 3;
     EXPECT_TRUE(eventually([&] {
-        EXPECT_EQ(device.prompt("Why is it slow?"), 0);
-        EXPECT_FALSE(device.answer().empty());
+        EXPECT_FALSE(ask_about_machine(device).empty());
         return advice.ask(device, LLAMUX_ADVISE_RULES_ONLY, trouble(window++).get()) == 0 &&
                advice.snapshot->inference_permille > 0;
     }));
@@ -186,13 +179,7 @@ TEST(ModuleAdvice, TheAdministratorIsAnsweredWithoutMemory) {
         EXPECT_EQ(user.prompt("hello"), ENOMEM);
         ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
         EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));
-        llamux_params params = device.params();
-        params.format = LLAMUX_FORMAT_ASK;
-        params.max_tokens = 4;
-        params.temperature_milli = 0;
-        ASSERT_EQ(device.call(LLAMUX_IOC_SET_PARAMS, &params), 0);
-        ASSERT_EQ(device.prompt("Why is it slow?"), 0);
-        EXPECT_FALSE(device.answer().empty());
+        EXPECT_FALSE(ask_about_machine(device).empty());
     }
     EXPECT_EQ(user.prompt("hello"), 0);
     EXPECT_FALSE(user.answer().empty());
