@@ -52,14 +52,25 @@ def thread_times():
     return times
 
 
-def decode(session, seconds):
+def count(session, seconds):
+    """Lets it generate. Returns tokens, and the nanoseconds that they took."""
+    counted = answer(session, b"Count from one to two hundred, in words.\n", seconds)
+    return difference(*counted, "generated_tokens", "generate_ns")
+
+
+def decode_rate(session, seconds):
+    """Tokens per second of an answer."""
+    tokens, ns = count(session, seconds)
+    return 1e9 * tokens / ns
+
+
+def decode_and_threads(session, seconds):
     """Of an answer: tokens per second, tokens per second that a thread ran, and of
     the threads' time the shares that they ran and waited for a CPU."""
     began, before = time.monotonic_ns(), thread_times()
-    counted = answer(session, b"Count from one to two hundred, in words.\n", seconds)
+    tokens, ns = count(session, seconds)
     after, wall_ns = thread_times(), time.monotonic_ns() - began
     ran, waited = (sum(a[i] - b[i] for a, b in zip(after, before)) for i in (0, 1))
-    tokens, ns = difference(*counted, "generated_tokens", "generate_ns")
     return {"tokens_per_s": 1e9 * tokens / ns, "tokens_per_cpu_s": 1e9 * tokens / ran,
             "ran": ran / wall_ns / len(after), "waited": waited / wall_ns / len(after)}
 

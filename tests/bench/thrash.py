@@ -22,7 +22,7 @@ import time
 
 sys.dont_write_bytecode = True
 import in_guest  # noqa: E402
-from module import counters, decode, open_session  # noqa: E402
+from module import counters, decode_and_threads, open_session  # noqa: E402
 
 ROUNDS = 4
 SECONDS = 8
@@ -108,7 +108,7 @@ def guest(python, model):
 
     def measure(when):
         for _ in range(ROUNDS):
-            module = decode(session, SECONDS)
+            module = decode_and_threads(session, SECONDS)
             rates[MODULE][when].append(module.pop("tokens_per_s"))
             threads[when].append(module)
             rates[PEER][when].append(peer.rate())

@@ -20,7 +20,7 @@ import time
 sys.dont_write_bytecode = True
 from compare import HUGE, Engine, measure, spread  # noqa: E402
 from in_guest import REPO  # noqa: E402
-from module import decode, open_session, prefill_rate  # noqa: E402
+from module import decode_rate, open_session, prefill_rate  # noqa: E402
 
 ROWS = [("decode", 64, 1), ("prefill", 128, 1)]
 DECODE_SECONDS = 2  # about 64 tokens
@@ -87,7 +87,7 @@ def guest(folder, model):
         what, n_tokens = wait_for(f"/mnt/{number}").split()
         if what == "end":
             return
-        rate = (decode(session, DECODE_SECONDS)["tokens_per_s"] if what == "decode"
+        rate = (decode_rate(session, DECODE_SECONDS) if what == "decode"
                 else prefill_rate(int(n_tokens)))
         replace(f"/mnt/{number}.answer", str(rate))
         number += 1
