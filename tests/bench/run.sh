@@ -21,7 +21,7 @@ has_target() { cmake --build "$build" --target help | grep -q "^$1:"; }
 
 # A Python with the peers' packages; one line for each that cannot be had.
 install_peers() {
-	if [ ! -x "$out/venv/bin/python" ] && ! python3 -m venv "$out/venv"; then
+	if [ ! -x "$out/venv/bin/pip" ] && ! /usr/bin/python3 -m venv "$out/venv"; then
 		echo "bench: python3-venv is missing: no peers"
 		return
 	fi
