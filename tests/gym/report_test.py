@@ -65,10 +65,14 @@ class Improvement(unittest.TestCase):
     def test_harm_is_negative(self):
         self.assertLess(report.improvement(noisy(50_000), noisy(100_000))[2], 0)
 
-
     def test_a_second_without_an_answer_is_a_long_one(self):
         silent = {"at": 1, "done": 0, "p50_us": -1, "p99_us": -1, "given_up": 0}
         self.assertEqual(report.felt_us(silent), 1_000_000)
+
+
+    def test_a_service_that_stopped_counting_answered_nobody(self):
+        stopped = trial("rules", 50_000) | {"judged_from": 1_000}
+        self.assertEqual(report.judged_seconds(stopped), [1_000_000])
 
 
 class Judge(unittest.TestCase):
