@@ -362,10 +362,11 @@ TEST_F(Telemetry, TotalIsTheSumOfTheGroups) {
     EXPECT_GE(after.total.forks - before.total.forks, 18u);
 }
 
-TEST_F(Telemetry, NothingIsDropped) {
+TEST_F(Telemetry, HardlyAnythingIsDropped) {
     const llamux_system_record record = system();
     EXPECT_EQ(record.dropped_records, 0u);
-    EXPECT_EQ(record.dropped_wakeups, 0u);
+    // 6.1 gives up a task's storage whose lock is busy on this CPU: docs/TELEMETRY.md.
+    EXPECT_LE(record.dropped_wakeups, record.total.runq_wait_count / 100);
     EXPECT_EQ(record.dropped_block_io, 0u);
     EXPECT_GT(record.softirq_ns, 0u);
     EXPECT_GT(record.idle_ns, 0u);
