@@ -119,7 +119,8 @@ def guest(python, model):
         measure(THRASH)
         pages_per_s = (swapped_pages() - pages) / (time.monotonic() - begin)
     in_guest.give({
-        "answer_s": answers, "tokens_per_s": rates, "module_threads": threads, "swap_in_pages_per_s": pages_per_s,
+        "answer_s": answers, "tokens_per_s": rates, "module_threads": threads,
+        "swap_in_pages_per_s": pages_per_s,
         "guest_memory_kib": int(counters("/proc/meminfo")["MemTotal"]), "peer": peer.version,
         "isa": counters("/proc/llamux/status")["isa"]})
 

@@ -8,19 +8,11 @@ import sys
 import tempfile
 import unittest
 
-import jsonschema
-
 sys.dont_write_bytecode = True
-REPO = pathlib.Path(__file__).resolve().parents[2]
+from schema import REPO, SCHEMA, check  # noqa: E402, F401 the tests take them from here
+
 BINARY = sys.argv[1]
-SCHEMA = json.loads((REPO / "docs" / "agent.schema.json").read_text(encoding="utf-8"))
 HEALTHY, PROBLEM, NO_DATA, NOT_PERMITTED = range(4)
-
-
-def check(name, value):
-    """@value is what the schema says of what the command @name prints."""
-    schema = {**SCHEMA, "$ref": "#/$defs/" + name.replace(" ", "%20")}
-    jsonschema.Draft202012Validator(schema).validate(value)
 
 
 class AgentTest(unittest.TestCase):

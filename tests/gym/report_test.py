@@ -69,7 +69,6 @@ class Improvement(unittest.TestCase):
         silent = {"at": 1, "done": 0, "p50_us": -1, "p99_us": -1, "given_up": 0}
         self.assertEqual(report.felt_us(silent), 1_000_000)
 
-
     def test_a_service_that_stopped_counting_answered_nobody(self):
         stopped = trial("rules", 50_000) | {"judged_from": 1_000}
         self.assertEqual(report.judged_seconds(stopped), [1_000_000])
@@ -79,7 +78,7 @@ class Judge(unittest.TestCase):
     def test_right_action_kept(self):
         chosen = candidate()
         rows = judge([trial("no-op", 100_000),
-                             trial("model", 50_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
+                      trial("model", 50_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
         row = row_of(rows, "model")
         self.assertTrue(row["cause_found"] and row["right"] and not row["harmful"])
         self.assertEqual(row["kept_after_s"], 11)
@@ -91,7 +90,7 @@ class Judge(unittest.TestCase):
     def test_a_kept_change_that_hurts_is_harmful(self):
         chosen = candidate()
         rows = judge([trial("no-op", 50_000),
-                             trial("rules", 100_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
+                      trial("rules", 100_000, [suggestion(chosen), kept(chosen)])])  # fmt: skip
         self.assertTrue(row_of(rows, "rules")["harmful"])
         self.assertEqual(report.summarise(rows)["rules"]["harmful"], 1)
 
@@ -128,9 +127,9 @@ class Oracle(unittest.TestCase):
         ]}  # fmt: skip
         second = candidate("cpu.weight", "raise", WEB)
         rows = judge([trial("no-op", 100_000), oracle,
-                             trial("model", 75_000, [suggestion(candidate()), kept(candidate())]),
-                             trial("rules", 75_000, [suggestion(second), kept(second)]),
-                             trial("random", 75_000)])  # fmt: skip
+                      trial("model", 75_000, [suggestion(candidate()), kept(candidate())]),
+                      trial("rules", 75_000, [suggestion(second), kept(second)]),
+                      trial("random", 75_000)])  # fmt: skip
         best = row_of(rows, "oracle")["candidates"][0]
         self.assertEqual(best["action"], ("cpu.weight", "lower", BATCH))
         self.assertAlmostEqual(report.best_of_oracle(rows)["cpu-hog"], 0.5)

@@ -6,10 +6,13 @@ than are there now are as if they were not there.
 """
 import hashlib
 import json
-import os
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "vm"))
+import guest  # noqa: E402
+
 MODEL = HERE.parents[1] / "models/llamux-pilot-q8_0.gguf"
 
 
@@ -33,9 +36,8 @@ class Trials:
     def keep(self, name, trial):
         """In one step: the next run may be cut off at any moment."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{name}.part"
-        part.write_text(json.dumps(trial | {"made_with": self.made_with}, indent=1))
-        os.replace(part, self.folder / f"{name}.json")
+        text = json.dumps(trial | {"made_with": self.made_with}, indent=1)
+        guest.write_whole(self.folder / f"{name}.json", text.encode())
 
     def all(self):
         """({name: trial}, how many are of another build)."""

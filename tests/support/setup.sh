@@ -173,7 +173,20 @@ fetch_kernel_source() {
 		die "package linux-source-6.12 cannot be had: the reason is in build/setup.log"
 }
 
-# The profiles that the fault suite compares with. Not installed: its service would tune this machine.
+# unpack_package PACKAGE DIR MEMBER: one file or folder of it, and no service is
+# installed that would run here
+unpack_package() {
+	mkdir -p "$2"
+	if (cd "$2" && apt-get download "$1" >>"$log" 2>&1) &&
+		dpkg-deb --fsys-tarfile "$2/$1"_*.deb | tar -x -C "$2" "$3"; then
+		rm "$2/$1"_*.deb
+	else
+		rm -rf "$2"
+		return 1
+	fi
+}
+
+# The profiles that the fault suite compares with.
 fetch_tuned() {
 	dir=$downloads/tuned
 	if [ -d "$dir/usr/lib/tuned" ]; then
@@ -181,17 +194,11 @@ fetch_tuned() {
 		return
 	fi
 	say "TuneD's profiles: taking them out of the package tuned"
-	mkdir -p "$dir"
-	if (cd "$dir" && apt-get download tuned >>"$log" 2>&1) &&
-		dpkg-deb -x "$dir"/tuned_*.deb "$dir"; then
-		rm "$dir"/tuned_*.deb
-	else
+	unpack_package tuned "$dir" ./usr/lib/tuned ||
 		say "package tuned cannot be had: the comparison with TuneD will be missing (optional)"
-		rm -rf "$dir"
-	fi
 }
 
-# Checks metrics, alerts and dashboard. Not installed: Prometheus would run here.
+# Checks metrics, alerts and dashboard.
 fetch_promtool() {
 	dir=$downloads/prometheus
 	if [ -x "$dir/usr/bin/promtool" ]; then
@@ -199,14 +206,8 @@ fetch_promtool() {
 		return
 	fi
 	say "promtool: taking it out of the package prometheus (20 MB, once)"
-	mkdir -p "$dir"
-	if (cd "$dir" && apt-get download prometheus >>"$log" 2>&1) &&
-		dpkg-deb --fsys-tarfile "$dir"/prometheus_*.deb | tar -x -C "$dir" ./usr/bin/promtool; then
-		rm "$dir"/prometheus_*.deb
-	else
-		say "package prometheus cannot be had: the test examples will fail (optional)"
-		rm -rf "$dir"
-	fi
+	unpack_package prometheus "$dir" ./usr/bin/promtool ||
+		say "package prometheus cannot be had: the test examples will fail"
 }
 
 # A model in use of the llama architecture, with a BPE vocabulary.

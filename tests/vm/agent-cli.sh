@@ -15,20 +15,13 @@ model=$3
 web=/sys/fs/cgroup/web.slice
 batch=/sys/fs/cgroup/batch.slice
 
-# json NAME EXPRESSION COMMAND...: its output is one object, as the schema has it
-# below NAME, for which the expression holds
+# json NAME EXPRESSION COMMAND...: its output is one object, as tests/cli/schema.py
+# has it
 json() {
 	name=$1 expression=$2
 	shift 2
 	"$@" >$log 2>&1
-	python3 - "$name" "$expression" $log "$LLAMUX_REPO/docs/agent.schema.json" <<-'CHECK' ||
-		import json, sys, jsonschema
-		name, expression, log, schema = sys.argv[1:]
-		o = json.load(open(log))
-		ref = "#/$defs/" + name.replace(" ", "%20")
-		jsonschema.Draft202012Validator({**json.load(open(schema)), "$ref": ref}).validate(o)
-		sys.exit(not eval(expression))
-	CHECK
+	"$LLAMUX_REPO/tests/cli/schema.py" "$name" "$expression" $log ||
 		fail "not so: $name: $expression: $*"
 	echo "ok: $name: $expression"
 }
@@ -108,17 +101,20 @@ json record 'o["frames"] > 0' $agent --json record --seconds 1 /tmp/short.gz
 
 expect 2 "suggestion 000000000000" $agent explain 000000000000
 
-# judged WHICH APPLY...: the change WHICH is measured; kept with numbers and then
+values() { echo "$(cat $batch/cpu.weight) $(cat $web/cpu.weight) $(cat /proc/sys/vm/swappiness)"; }
+
+# judged WHICH UNDO APPLY...: the change WHICH is measured; kept with numbers and then
 # taken back, or undone with a reason. Which of them, depends on how noisy the
 # windows are on a loaded host; what is kept and why, on units of agent_loop_test.
 judged() {
-	which=$1
-	shift
+	which=$1 undo=$2
+	shift 2
 	if "$@" >$log 2>&1; then
 		grep -q "went from" $log || fail "kept without numbers"
+		[ "$(values)" != "100 100 60" ] || fail "nothing was written"
 		expect 0 "kept" $agent history
 		expect 0 "$which" $agent status
-		expect 0 "printf %s '.*' > '/" $agent rollback --print "$which"
+		expect 0 "$undo" $agent rollback --print "$which"
 		json "rollback --print" 'len(o["commands"]) == 1' $agent --json rollback --print "$which"
 		json rollback 'o["changes"][0]["state"] == "undone"' $agent --json rollback "$which"
 	else
@@ -126,19 +122,17 @@ judged() {
 		expect 0 "undone" $agent history
 		expect 2 "is not a change in force" $agent rollback "$which"
 	fi
+	[ "$(values)" = "100 100 60" ] || fail "the old value is not back"
 }
 
 # The change, its commands, and back.
-judged "$id" $agent apply "$id"
-[ "$(cat $batch/cpu.weight) $(cat $web/cpu.weight)" = "100 100" ] ||
-	fail "the old value is not back"
+judged "$id" "printf %s '100' > '/sys/fs/cgroup/.*/cpu.weight'" $agent apply "$id"
 
 # A person's own idea: refused, or measured like any other.
 expect 1 "refused" $agent apply --knob vm.swappiness --value 250
 expect 2 "not a knob" $agent apply --knob vm.drop_caches --value 3
 expect 2 "no cgroup /none" $agent apply --knob cpu.weight --group /none --value 50
-judged 2 $agent apply --knob vm.swappiness --value 100
-[ "$(cat /proc/sys/vm/swappiness)" = 60 ] || fail "vm.swappiness was not put back"
+judged 2 "printf %s '60' > '/proc/sys/vm/swappiness'" $agent apply --knob vm.swappiness --value 100
 
 # A group that is gone between suggestion and write.
 json advise 'o["facts"] != []' $agent --json advise

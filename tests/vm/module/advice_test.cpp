@@ -11,6 +11,8 @@
 #include <atomic>
 #include <memory>
 
+#include "vm/module/memory.hpp"
+
 namespace llamux::vm {
 namespace {
 
@@ -127,8 +129,8 @@ TEST(ModuleAdvice, TheModelRanksAndAnswersQuestions) {
 // Takes memory until no more than that is available.
 class MemoryHog {
   public:
-    explicit MemoryHog(std::uint64_t leave_bytes) {
-        while (available_bytes() > leave_bytes && parts_.size() < 1000) {
+    explicit MemoryHog(long leave_kib) {
+        while (meminfo_kib({"MemAvailable:"}) > leave_kib && parts_.size() < 1000) {
             void* part = mmap(nullptr, kPart, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
             if (part == MAP_FAILED)
@@ -146,19 +148,6 @@ class MemoryHog {
   private:
     static constexpr std::size_t kPart = 4 << 20;
     std::vector<void*> parts_;
-
-    static std::uint64_t available_bytes() {
-        std::ifstream file("/proc/meminfo");
-        std::string key;
-        std::uint64_t kib = 0;
-        for (std::string line; std::getline(file, line);) {
-            std::istringstream words(line);
-            words >> key >> kib;
-            if (key == "MemAvailable:")
-                return kib << 10;
-        }
-        return 0;
-    }
 };
 
 // A cache of 128 MiB for each session, and 48 MiB left: a user gets none, who
@@ -175,7 +164,7 @@ TEST(ModuleAdvice, TheAdministratorIsAnsweredWithoutMemory) {
     const Device user;
     user.set_greedy(2);
     {
-        const MemoryHog hog(48 << 20);
+        const MemoryHog hog(48 << 10);
         EXPECT_EQ(user.prompt("hello"), ENOMEM);
         ASSERT_EQ(advice.ask(device, LLAMUX_ADVISE_LAST_SNAPSHOT, nullptr), 0);
         EXPECT_EQ(advice.advice.ranked_by, static_cast<unsigned>(LLAMUX_RANKED_BY_MODEL));

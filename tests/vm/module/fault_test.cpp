@@ -9,6 +9,7 @@
 #include <array>
 
 #include "vm/module/advice.hpp"
+#include "vm/module/memory.hpp"
 
 namespace llamux::vm {
 namespace {

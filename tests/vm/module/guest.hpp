@@ -108,36 +108,6 @@ inline pid_t request_thread() {
     return 0;
 }
 
-// All that a module can leak: slab, vmalloc, stacks of threads. MemFree moves by
-// megabytes for reasons of its own. KASAN keeps freed objects until their slab shrinks.
-inline long kernel_kib() {
-    std::ofstream("/proc/sys/vm/drop_caches") << 3;
-    for (const auto& slab : std::filesystem::directory_iterator("/sys/kernel/slab"))
-        std::ofstream(slab.path() / "shrink") << 1;
-    std::ifstream file("/proc/meminfo");
-    long sum = 0;
-    for (std::string line; std::getline(file, line);) {
-        std::istringstream words(line);
-        std::string key;
-        long kib = 0;
-        words >> key >> kib;
-        if (key == "SUnreclaim:" || key == "VmallocUsed:" || key == "Percpu:" ||
-            key == "KernelStack:")
-            sum += kib;
-    }
-    return sum;
-}
-
-// The least of some: memory is freed a little later (RCU, per-CPU lists).
-inline long settled_kib() {
-    long least = kernel_kib();
-    for (int i = 0; i < 20; ++i) {
-        std::this_thread::sleep_for(50ms);
-        least = std::min(least, kernel_kib());
-    }
-    return least;
-}
-
 // The module is in the kernel while this lives.
 class Module {
   public:

@@ -9,6 +9,7 @@
 #include <atomic>
 
 #include "vm/module/device.hpp"
+#include "vm/module/memory.hpp"
 
 namespace llamux::vm {
 namespace {
