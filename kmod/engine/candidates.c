@@ -183,17 +183,26 @@ static u64 quota_value(const struct llamux_snapshot *s,
 	return min_t(u64, f->cpu_max_quota_us + f->cpu_max_quota_us / 2, all);
 }
 
+static bool is_memory_scarce(const struct llamux_snapshot *s)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE;
+	u64 available = llx_measure_value(s, NULL, source);
+
+	return llx_known(available) && llx_measure_level(s, source, available);
+}
+
 /*
- * Half as much again; or just above what is in use: who grows stops there, and what
- * it has already is not taken from it.
+ * Half as much again, unless it would be taken from all others; or just above what
+ * is in use: who grows stops there, and what it has already is not taken from it.
  */
-static u64 memory_high_value(const struct llamux_group_signals *f,
+static u64 memory_high_value(const struct llamux_snapshot *s,
+			     const struct llamux_group_signals *f,
 			     enum llamux_direction direction)
 {
 	u64 used = f->memory_current_bytes;
 
 	if (direction == LLAMUX_RAISE) {
-		if (!llx_known(f->memory_high_bytes))
+		if (!llx_known(f->memory_high_bytes) || is_memory_scarce(s))
 			return LLAMUX_UNKNOWN;
 		return page_aligned(llx_measure_sum(f->memory_high_bytes,
 						    f->memory_high_bytes / 2));
@@ -246,7 +255,7 @@ static void group_values(const struct llamux_snapshot *s,
 		break;
 	case LLAMUX_ACTION_MEMORY_HIGH:
 		old = f->memory_high_bytes;
-		new = memory_high_value(f, c->direction);
+		new = memory_high_value(s, f, c->direction);
 		break;
 	case LLAMUX_ACTION_MEMORY_LOW:
 		old = f->memory_low_bytes;

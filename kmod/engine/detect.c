@@ -95,7 +95,7 @@ static group_t *top_waiter(const struct scene *sc, group_t *culprit, bool any)
 	return top;
 }
 
-/* Somebody takes more than Llamux does, and hurts others or is not hurt by it. */
+/* Somebody takes more than Llamux does, and hurts others. */
 static bool is_outdone(const struct scene *sc, u64 self)
 {
 	u32 i;
@@ -103,10 +103,9 @@ static bool is_outdone(const struct scene *sc, u64 self)
 	for (i = 0; i < llx_measure_groups(sc->s); i++) {
 		group_t *g = &sc->s->groups[i];
 
-		if (!may_be_culprit(g) ||
-		    llx_measure_value(sc->s, g, LLAMUX_SOURCE_CPU_PERMILLE) <= self)
-			continue;
-		if (!waits_long(sc, g) || top_waiter(sc, g, false))
+		if (may_be_culprit(g) &&
+		    llx_measure_value(sc->s, g, LLAMUX_SOURCE_CPU_PERMILLE) > self &&
+		    top_waiter(sc, g, false))
 			return true;
 	}
 	return false;

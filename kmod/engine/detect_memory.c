@@ -29,7 +29,8 @@ static bool feels_limit(const struct scene *sc, group_t *g)
 		reads_again(sc, g));
 }
 
-bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
+/* The group that its own limit costs most, or NULL. */
+static group_t *limited_group(const struct scene *sc)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
 	group_t *g = top_group(sc, source, may_be_victim, NULL);
@@ -37,10 +38,18 @@ bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
 	u64 used;
 
 	if (!g || !level_of(sc, g, source) || !feels_limit(sc, g))
-		return false;
+		return NULL;
 	limit = g->signals.memory_high_bytes;
 	used = g->signals.memory_current_bytes;
-	if (!llx_known(limit) || !llx_known(used) || used < limit / 10 * 9)
+	return llx_known(limit) && llx_known(used) && used >= limit / 10 * 9 ? g : NULL;
+}
+
+bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
+{
+	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
+	group_t *g = limited_group(sc);
+
+	if (!g)
 		return false;
 	fact->level = level_of(sc, g, source);
 	fact->victim_id = id_of(g);
@@ -64,13 +73,6 @@ static void memory_evidence(const struct scene *sc, struct llamux_fact *fact)
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
-}
-
-/* The group that spends most time reclaiming, unless it is the culprit. */
-static u64 reclaim_victim(const struct scene *sc, group_t *culprit)
-{
-	return id_of(top_group(sc, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND,
-			       may_be_victim, culprit));
 }
 
 bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
@@ -99,7 +101,8 @@ bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
 		return false;
 	fact->level = max_t(u32, scarce, llx_measure_level(sc->s, source, best));
 	fact->culprit_id = id_of(top);
-	fact->victim_id = reclaim_victim(sc, top);
+	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND,
+					  may_be_victim, top));
 	add_number(sc, fact, top, source, best);
 	memory_evidence(sc, fact);
 	return true;
@@ -137,19 +140,20 @@ bool llx_find_thrash(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
-/* Only when nothing says why there is reclaim. */
+/* Only when nothing says why there is reclaim: no other trouble, and no limit. */
 bool llx_find_reclaim(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND;
+	group_t *top = top_group(sc, source, may_be_victim, NULL);
 
 	if (found(sc, LLAMUX_CAUSE_MEMORY_LEAK) ||
 	    found(sc, LLAMUX_CAUSE_SWAP_THRASH) ||
-	    found(sc, LLAMUX_CAUSE_MEMORY_THRASH))
+	    found(sc, LLAMUX_CAUSE_MEMORY_THRASH) || (top && top == limited_group(sc)))
 		return false;
 	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
 		return false;
 	fact->level = level_of(sc, NULL, source);
-	fact->victim_id = reclaim_victim(sc, NULL);
+	fact->victim_id = id_of(top);
 	add_evidence(sc, fact, NULL, source);
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE);
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);

@@ -197,6 +197,10 @@ TEST(Candidates, ALimitThatIsTooSmallGrowsByHalf) {
     const Built built(b, {fact(LLAMUX_CAUSE_MEMORY_LIMIT, 20)});
     EXPECT_EQ(built.phrase(0), "raise the memory limit of group A");
     EXPECT_EQ(built.candidates[0].value_new, 72 * kMiB);
+
+    b->signals.memory_available_bytes = b->signals.memory_total_bytes / 10;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_LIMIT, 20)}).phrase(0), "no change")
+        << "memory is scarce: it would be taken from all others";
 }
 
 TEST(Candidates, FastSwapTurnsTheOrder) {

@@ -199,7 +199,13 @@ TEST(Detect, TheVictimOfAModelThatTalksIsNotTheCause) {
     b->runq_wait_p99_us = 512;
     service.record.runq_wait_ns = 0;
     service.runq_wait_p99_us = 512;
-    EXPECT_EQ(Found(b).n, 0u) << "who takes more and does not wait is not hurt";
+    EXPECT_EQ(Found(b)[0].cause, LLAMUX_CAUSE_SELF) << "tasks wait, and for nobody else";
+}
+
+TEST(Detect, WhoComputesMoreThanLlamuxAndHurtsOthersIsTheCause) {
+    auto b = SnapshotBuilder::noisy_neighbour();
+    b->inference_permille = 144;
+    EXPECT_EQ(Found(b)[0].cause, LLAMUX_CAUSE_CPU_CONTENTION);
 }
 
 TEST(Detect, OwnQuotaTooSmall) {
@@ -319,6 +325,17 @@ TEST(Detect, OwnMemoryLimit) {
     ASSERT_EQ(found.n, 1u);
     EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_LIMIT);
     EXPECT_EQ(found[0].victim_id, 20u);
+
+    // What it reclaims for its limit is not a second trouble.
+    b.psi(0, 250, 0);
+    g.record.direct_reclaim_ns = 400'000'000;
+    b->record.total.direct_reclaim_ns = 400'000'000;
+    EXPECT_EQ(Found(b).n, 1u);
+    auto& other = b.add(21, 100);
+    other.record.direct_reclaim_ns = 500'000'000;
+    ASSERT_EQ(Found(b).n, 2u);
+    EXPECT_EQ(Found(b)[1].cause, LLAMUX_CAUSE_MEMORY_RECLAIM);
+    EXPECT_EQ(Found(b)[1].victim_id, 21u);
 }
 
 // Pages of files that a limit drops are read again: time with the disk, hardly any
