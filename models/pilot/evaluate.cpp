@@ -150,7 +150,7 @@ class Evaluation {
         llx_prompt prompt;
         llx_prompt_init(&prompt, buffer.data(), LLX_PROMPT_TEXT);
         const auto& advice = scene.advice;
-        if (llx_prompt_ask(&prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), advice.facts,
+        if (llx_prompt_ask(&prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
                            advice.n_facts, &scene.letters, &advice.candidates[advice.chosen],
                            question.text.data(), static_cast<u32>(question.text.size())) != 0) {
             return;

@@ -99,7 +99,7 @@ class Writer {
             return;
         }
         Text text;
-        llx_prompt_advise(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), advice.facts,
+        llx_prompt_advise(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
                           advice.n_facts, &scene.letters);
         std::string candidates = ", \"candidates\": [";
         for (u32 i = 0; i < advice.n_candidates; ++i) {
@@ -114,7 +114,7 @@ class Writer {
         const Question question = make_question(r_, held_out_, scene.letters.n);
         Text text;
         const int ret =
-            llx_prompt_ask(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), advice.facts,
+            llx_prompt_ask(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
                            advice.n_facts, &scene.letters, &advice.candidates[advice.chosen],
                            question.text.data(), static_cast<u32>(question.text.size()));
         if (ret == 0) {

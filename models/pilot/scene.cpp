@@ -277,13 +277,14 @@ bool is_curable(u32 cause) {
     }
 }
 
-// Service gives letters in order of mention; now and then another order, so
-// that the model reads them instead of guessing.
-constexpr unsigned kPermutedPercent = 10;
+// Service tells the worst fact first and gives letters in order of mention. Half
+// of the scenes have another order, so that the model reads both instead of guessing.
+constexpr unsigned kPermutedPercent = 50;
 
-void permute_letters(llx_letters& letters, Random& random) {
-    for (u32 i = letters.n; i > 1; --i) {
-        std::swap(letters.id[i - 1], letters.id[random.next() % i]);
+template <typename T>
+void permute(T* values, u32 n, Random& random) {
+    for (u32 i = n; i > 1; --i) {
+        std::swap(values[i - 1], values[random.next() % i]);
     }
 }
 
@@ -307,9 +308,11 @@ Scene make_scene(Random& random, unsigned trouble) {
 
     auto& advice = scene.advice;
     advice.n_facts = llx_detect(scene.snapshot.get(), baseline.get(), advice.facts);
+    std::copy_n(advice.facts, advice.n_facts, scene.told);
     llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
     if (random.chance(kPermutedPercent)) {
-        permute_letters(scene.letters, random);
+        permute(scene.told, advice.n_facts, random);
+        permute(scene.letters.id, scene.letters.n, random);
     }
     advice.n_candidates = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
                                                &scene.letters, advice.candidates);

@@ -15,7 +15,10 @@ namespace llamux::pilot {
 struct Scene {
     std::unique_ptr<llamux_snapshot> snapshot;
     llamux_advice advice{};  // as the rules see it
-    llx_letters letters{};   // in order of mention, now and then permuted
+    // As service has them, the worst fact first and letters in order of mention, or
+    // in any order.
+    llamux_fact told[LLAMUX_MAX_FACTS]{};
+    llx_letters letters{};
 
     bool has_fact() const { return advice.n_facts != 0; }
     char letter(u64 cgroup_id) const { return llx_letters_of(&letters, cgroup_id); }
