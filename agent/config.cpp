@@ -40,6 +40,7 @@ void visit_fields(SomeConfig& config, Visitor& visit) {
     visit.choice("on_exit", kOnExit, config.on_exit);
     visit.text("model", config.model);
     visit.integer("nice", -20, 19, config.nice);
+    visit.integer("pause_model_permille", 0, 1000, config.pause_model_permille);
     visit.section("limits");
     visit.integer("changes_per_hour", 0, 1000, config.policy.changes_per_hour);
     visit.integer("cool_down_seconds", 0, 86400, config.policy.cool_down_seconds);
@@ -50,6 +51,7 @@ void visit_fields(SomeConfig& config, Visitor& visit) {
     visit.integer("windows", 3, 60, config.measure.windows);
     visit.seconds("window_seconds", 0.1, 60, config.measure.window_ms);
     visit.seconds("settle_seconds", 0, 60, config.measure.settle_ms);
+    visit.integer("return_windows", 0, 60, config.measure.return_windows);
     visit.integer("minimum_effect_permille", 10, 1000, config.measure.minimum_effect_permille);
     visit.section("groups");
     visit.patterns("protect", config.groups.protect);

@@ -37,6 +37,8 @@ struct Config {
     OnExit on_exit = OnExit::kRevert;
     std::string model;  // loaded at start when the module has none
     int nice = 5;
+    // Of CPU pressure: from there on the rules answer instead of the model. 0: never.
+    std::uint32_t pause_model_permille = 900;
     PolicyLimits policy;
     MeasureLimits measure;
     GroupMarks groups;

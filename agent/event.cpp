@@ -19,6 +19,7 @@ EventType event_type_of(EntryType state) {
             return EventType::kGone;
         case EntryType::kPlanned:
         case EntryType::kWritten:
+        case EntryType::kReturned:
         case EntryType::kUndoing:
             return EventType::kApplied;
         case EntryType::kFailed:

@@ -92,6 +92,7 @@ void Loop::begin_change(const Candidate& candidate, const Fact& fact) {
     by_person_ = true;
     before_.clear();
     after_.clear();
+    returned_.clear();
     change_ = 0;
     state_ = LoopState::kBaseline;
 }
@@ -194,10 +195,17 @@ void Loop::watch(const Sensed& sensed, TickReport& report) {
     }
 }
 
+// In the last window: a model that thinks then takes what others wait for.
+bool Loop::is_cpu_scarce() const {
+    const std::uint64_t us = snapshot_->signals.psi.cpu.some_us;
+    return config_.pause_model_permille != 0 && us != LLAMUX_UNKNOWN &&
+           us >= snapshot_->window_ns / 1'000'000 * config_.pause_model_permille;
+}
+
 // The rules answer while the model rests.
 Result<Suggestion> Loop::ask_model(const Sensed& sensed, TickReport& report) {
-    const std::uint32_t who =
-        parts_.clock.boot_ns() < model_rested_ns_ ? LLAMUX_ADVISE_RULES_ONLY : 0;
+    const bool rests = parts_.clock.boot_ns() < model_rested_ns_ || is_cpu_scarce();
+    const std::uint32_t who = rests ? LLAMUX_ADVISE_RULES_ONLY : 0;
     Result<Advice> ranked = device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT | who);
     if (!ranked) {
         if (ranked.error().code != EINTR) {
@@ -319,12 +327,16 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
             break;
         case LoopState::kSettling:
             if (parts_.clock.boot_ns() >= settled_ns_) {
-                state_ = LoopState::kMeasuring;
+                state_ = settled_state_;
             }
             break;
         case LoopState::kMeasuring:
             after_.push_back(window);
             judge_effect(report);
+            break;
+        case LoopState::kReturned:
+            returned_.push_back(window);
+            judge_return(report);
             break;
         case LoopState::kWatching:
             break;
@@ -366,7 +378,8 @@ void Loop::apply(const Sensed& sensed, TickReport& report) {
     // Twice what measuring takes: a stuck loop does not leave a change unjudged.
     const std::uint64_t deadline_ns =
         parts_.clock.boot_ns() +
-        2'000'000ull * (measure.settle_ms + (measure.windows + 1) * measure.window_ms);
+        2'000'000ull * (2 * measure.settle_ms +
+                        (measure.windows + measure.return_windows + 2) * measure.window_ms);
     const Result<Change> change = apply_action(std::get<Action>(decision), deadline_ns, *journal,
                                                parts_.knobs, parts_.listener);
     report_change(change, report);
@@ -375,7 +388,12 @@ void Loop::apply(const Sensed& sensed, TickReport& report) {
     }
     change_ = change->number;
     deadline_ns_ = deadline_ns;
-    settled_ns_ = parts_.clock.boot_ns() + measure.settle_ms * 1'000'000ull;
+    settle(LoopState::kMeasuring);
+}
+
+void Loop::settle(LoopState then) {
+    settled_ns_ = parts_.clock.boot_ns() + config_.measure.settle_ms * 1'000'000ull;
+    settled_state_ = then;
     state_ = LoopState::kSettling;
 }
 
@@ -398,14 +416,67 @@ void Loop::judge_effect(TickReport& report) {
     if (!complete && !overdue && effect.verdict != Verdict::kWorse) {
         return;
     }
+    if (effect.verdict == Verdict::kImproved && !overdue && config_.measure.return_windows != 0 &&
+        may_return(change->plan.target.kind)) {
+        return give_back(effect, *journal, report);
+    }
+    end_change(effect, *journal, report);
+}
+
+void Loop::end_change(const Effect& effect, LockedJournal& journal, TickReport& report) {
     if (effect.verdict == Verdict::kImproved) {
-        report_change(keep_change(change_, effect.why, effect, *journal, parts_.listener), report);
+        report_change(keep_change(change_, effect.why, effect, journal, parts_.listener), report);
     } else {
         const std::string word = effect.verdict == Verdict::kWorse ? "worse: " : "no effect: ";
-        report_change(undo_change(change_, word + effect.why, effect, *journal, parts_.knobs,
-                                  parts_.listener),
-                      report);
+        report_change(
+            undo_change(change_, word + effect.why, effect, journal, parts_.knobs, parts_.listener),
+            report);
     }
+    finish();
+}
+
+// The load may have gone away by itself.
+void Loop::give_back(const Effect& effect, LockedJournal& journal, TickReport& report) {
+    const Result<Change> change = return_change(change_, journal, parts_.knobs, parts_.listener);
+    if (!change || change->state != EntryType::kReturned) {
+        report_change(change, report);
+        return finish();
+    }
+    report.events.push_back(
+        make_event(EventType::kMeasuring, "change " + std::to_string(change_) + ": " + effect.why +
+                                              "; measuring with the old value back for a while"));
+    effect_ = effect;
+    settle(LoopState::kReturned);
+}
+
+void Loop::judge_return(TickReport& report) {
+    const bool overdue = parts_.clock.boot_ns() > deadline_ns_;
+    if (returned_.size() < config_.measure.return_windows && !overdue) {
+        return;
+    }
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return;
+    }
+    const Change* change = find_change(journal->changes(), change_);
+    if (!change || !change->unfinished()) {
+        return finish();  // somebody rolled it back meanwhile
+    }
+    const Effect effect = confirm(change->plan, effect_, returned_);
+    if (effect.verdict == Verdict::kImproved && !someone_elses(*change, *journal, parts_.knobs)) {
+        const Result<Change> again = apply_again(change_, *journal, parts_.knobs, parts_.listener);
+        if (!again || !again->unfinished()) {
+            report_change(again, report);
+            return finish();
+        }
+        if (again->state == EntryType::kWritten) {
+            return end_change(effect, *journal, report);
+        }
+    }
+    report_change(undo_change(change_, "no effect: " + effect.why, effect, *journal, parts_.knobs,
+                              parts_.listener),
+                  report);
     finish();
 }
 
@@ -415,6 +486,7 @@ void Loop::finish() {
     by_person_ = false;
     before_.clear();
     after_.clear();
+    returned_.clear();
     // What is seen next is seen with new eyes.
     situation_ = 0;
 }

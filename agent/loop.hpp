@@ -6,9 +6,10 @@
 // that a test is deterministic. The journal is the only state that matters;
 // what is kept here may be lost at any moment.
 //
-//   watching --advice allowed--> baseline --windows--> (apply) --> settling
-//      ^                                                              |
-//      +------------- kept, undone, refused, failed <-- measuring <---+
+//   watching --advice allowed--> baseline --> (apply) --> settling --> measuring
+//      ^                                                                   | |
+//      +------------- kept, undone, refused, failed <---------------------+ |
+//      +-- kept, undone <-- (apply again) <-- returned <-- settling <-- (give back)
 #pragma once
 
 #include <chrono>
@@ -38,7 +39,7 @@
 
 namespace llamux {
 
-enum class LoopState { kWatching, kBaseline, kSettling, kMeasuring };
+enum class LoopState { kWatching, kBaseline, kSettling, kMeasuring, kReturned };
 
 struct TickReport {
     std::vector<Event> events;
@@ -96,7 +97,11 @@ class Loop {
     void measure(const Sensed& sensed, TickReport& report);
     bool is_contradicted();
     void apply(const Sensed& sensed, TickReport& report);
+    void settle(LoopState then);
     void judge_effect(TickReport& report);
+    void end_change(const Effect& effect, LockedJournal& journal, TickReport& report);
+    void give_back(const Effect& effect, LockedJournal& journal, TickReport& report);
+    void judge_return(TickReport& report);
     void finish();
     void stand_aside(TickReport& report);
     bool is_taken_over() const;  // the change under way, by someone's writing
@@ -105,6 +110,7 @@ class Loop {
 
     Decision decide(const Candidate& candidate, const Fact& fact, bool by_person,
                     const Sensed& sensed, const Result<LockedJournal>& journal) const;
+    bool is_cpu_scarce() const;
     Result<Suggestion> ask_model(const Sensed& sensed, TickReport& report);
     void report_refusal(const std::string& id, const std::string& knob, const Refusal& refusal,
                         TickReport& report);
@@ -142,8 +148,11 @@ class Loop {
     SnapshotPtr snapshot_;
     std::vector<Window> before_;
     std::vector<Window> after_;
+    std::vector<Window> returned_;
+    Effect effect_;  // before it is confirmed by a return
     std::uint64_t change_ = 0;
     std::uint64_t settled_ns_ = 0;
+    LoopState settled_state_ = LoopState::kMeasuring;
     std::uint64_t deadline_ns_ = 0;
 };
 

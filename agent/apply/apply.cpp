@@ -3,6 +3,8 @@
 // See apply.hpp.
 #include "apply/apply.hpp"
 
+#include <cerrno>
+
 #include "kernel/cgroup_fs.hpp"
 
 namespace llamux {
@@ -27,7 +29,27 @@ class Application {
         }
         change_ = entry->seq;
         reached(Step::kPlanned);
+        return write(Step::kKnobWritten);
+    }
 
+    Result<Change> run_again(const Change& change) {
+        change_ = change.number;
+        const Result<Settings> present = knobs_.read(plan_.target);
+        if (!present && means_gone(present.error())) {
+            return close(EntryType::kGone, present.error().message, {});
+        }
+        if (!present) {
+            return present.error();
+        }
+        if (holder_of(plan_.target.kind, plan_.old_settings, plan_.new_settings, *present) !=
+            Holder::kOld) {
+            return change;
+        }
+        return write(Step::kWrittenAgain);
+    }
+
+  private:
+    Result<Change> write(Step done) {
         const Status written =
             knobs_.write(plan_.target, plan_.new_settings, [this] { reached(Step::kPartWritten); });
         if (!written) {
@@ -35,11 +57,10 @@ class Application {
                        ? close(EntryType::kGone, written.error().message, {})
                        : fail(written.error().message, {});
         }
-        reached(Step::kKnobWritten);
+        reached(done);
         return read_back();
     }
 
-  private:
     Result<Change> read_back() {
         if (!plan_.reversible) {
             return close(EntryType::kWritten, "", {});
@@ -109,6 +130,16 @@ Result<Change> apply_action(const Action& action, std::uint64_t deadline_boot_ns
                             LockedJournal& journal, const Knobs& knobs,
                             const StepListener& listener) {
     return Application(action.plan(), journal, knobs, listener).run(deadline_boot_ns);
+}
+
+Result<Change> apply_again(std::uint64_t number, LockedJournal& journal, const Knobs& knobs,
+                           const StepListener& listener) {
+    const Change* found = find_change(journal.changes(), number);
+    if (!found || found->state != EntryType::kReturned) {
+        return Error{ENOENT, "change " + std::to_string(number) + " has not been taken back"};
+    }
+    const Change change = *found;
+    return Application(change.plan, journal, knobs, listener).run_again(change);
 }
 
 }  // namespace llamux

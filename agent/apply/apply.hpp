@@ -23,4 +23,9 @@ Result<Change> apply_action(const Action& action, std::uint64_t deadline_boot_ns
                             LockedJournal& journal, const Knobs& knobs,
                             const StepListener& listener);
 
+// Writes the value of a change whose old value is back for a while (kReturned) again.
+// As above; left as kReturned if the knob no longer has the old value.
+Result<Change> apply_again(std::uint64_t number, LockedJournal& journal, const Knobs& knobs,
+                           const StepListener& listener);
+
 }  // namespace llamux

@@ -17,14 +17,15 @@
 namespace llamux {
 
 enum class EntryType {
-    kPlanned,  // before the write; holds the plan
-    kWritten,  // after the read-back
-    kKept,     // verdict: it stays
-    kUndoing,  // verdict: it goes; before the restoring write
-    kUndone,   // the old value is back
-    kFailed,   // could not be written; the old value is in force
-    kFrozen,   // someone else changed it: left to them
-    kGone,     // nothing to restore: cgroup removed, rebooted, or irrevocable
+    kPlanned,   // before the write; holds the plan
+    kWritten,   // after the read-back
+    kReturned,  // the old value is back for a while, to see whether the trouble comes back
+    kKept,      // verdict: it stays
+    kUndoing,   // verdict: it goes; before the restoring write
+    kUndone,    // the old value is back
+    kFailed,    // could not be written; the old value is in force
+    kFrozen,    // someone else changed it: left to them
+    kGone,      // nothing to restore: cgroup removed, rebooted, or irrevocable
     // Of a knob, not of a change:
     kKnobFrozen,  // someone asked that it be left alone
     kKnobFreed,   // and gave it back
@@ -43,7 +44,7 @@ struct Entry {
     std::string why;
     std::optional<Plan> plan;            // kPlanned
     std::uint64_t deadline_boot_ns = 0;  // kPlanned: judged by then
-    Settings found;                      // kWritten, kUndone, kFrozen: read back
+    Settings found;                      // kWritten, kReturned, kUndone, kFrozen: read back
     std::optional<Effect> effect;        // kKept, kUndoing
     std::optional<KnobTarget> target;    // kKnobFrozen, kKnobFreed
     std::string by;                      // the same, and kFrozen: who, if it is known
@@ -69,7 +70,7 @@ struct Change {
     // Its verdict or its undo is outstanding.
     [[nodiscard]] bool unfinished() const {
         return state == EntryType::kPlanned || state == EntryType::kWritten ||
-               state == EntryType::kUndoing;
+               state == EntryType::kReturned || state == EntryType::kUndoing;
     }
     [[nodiscard]] bool kept() const { return state == EntryType::kKept; }
     // The machine still has (or may have) our value, and it can be undone.

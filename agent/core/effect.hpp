@@ -3,6 +3,7 @@
 // What a change did, by measurement.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,8 @@ struct Effect {
     std::uint64_t cgroup_id = 0;     // whose metric
     double before = 0;               // medians
     double after = 0;
-    double margin = 0;  // difference that would have counted
+    std::optional<double> returned{};  // with the old value back for a while
+    double margin = 0;                 // difference that would have counted
     int windows_before = 0;
     int windows_after = 0;
     std::string why;  // one sentence with the numbers

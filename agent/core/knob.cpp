@@ -244,6 +244,39 @@ Holder holder_of(llamux_action_kind kind, const Settings& old_settings,
     return new_settings.size() > 1 ? Holder::kOurs : Holder::kSomeoneElse;
 }
 
+bool may_return(llamux_action_kind kind) {
+    switch (kind) {
+        case LLAMUX_ACTION_CPU_WEIGHT:
+        case LLAMUX_ACTION_CPU_MAX:
+        case LLAMUX_ACTION_CPU_IDLE:
+        case LLAMUX_ACTION_IO_WEIGHT:
+            return true;
+        default:
+            return false;
+    }
+}
+
+std::vector<std::uint64_t> memory_high_slope(std::uint64_t used, std::uint64_t limit) {
+    constexpr std::size_t kMost = 20;
+    std::vector<std::uint64_t> slope;
+    for (std::uint64_t next = used - used / 20; next > limit && slope.size() < kMost;
+         next -= used / 20) {
+        slope.push_back(next);
+    }
+    return slope;
+}
+
+bool is_on_slope(llamux_action_kind kind, const Settings& old_settings,
+                 const Settings& new_settings, const Settings& present) {
+    if (kind != LLAMUX_ACTION_MEMORY_HIGH) {
+        return false;
+    }
+    const std::uint64_t now = knob_number(kind, present);
+    const auto [low, high] =
+        std::minmax({knob_number(kind, old_settings), knob_number(kind, new_settings)});
+    return now > low && now < high;
+}
+
 std::string to_text(const Settings& settings) {
     std::string text;
     for (const Setting& setting : settings) {

@@ -76,6 +76,19 @@ std::uint64_t knob_number(llamux_action_kind kind, const Settings& present);
 // The writes that move the knob from @present to @value.
 Settings settings_for(llamux_action_kind kind, std::uint64_t value, const Settings& present);
 
+// May the old value be back for some seconds, to see whether the trouble is? Of
+// shares of the CPU or the disk, which act at once and leave nothing behind.
+bool may_return(llamux_action_kind kind);
+
+// The limits on the way from the @used bytes of a group down to @limit, a twentieth
+// of the use at a time: its tasks are slowed by how far they are above their limit.
+// Empty: not worth it. @limit itself is not among them.
+std::vector<std::uint64_t> memory_high_slope(std::uint64_t used, std::uint64_t limit);
+
+// Is it a memory.high between both, as a write leaves it that is cut off on its way?
+bool is_on_slope(llamux_action_kind kind, const Settings& old_settings,
+                 const Settings& new_settings, const Settings& present);
+
 // Whose value a knob has, given what we found before, what we wrote and what
 // is there now. Half-written pairs are ours.
 enum class Holder { kOld, kOurs, kSomeoneElse };

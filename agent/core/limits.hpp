@@ -40,6 +40,7 @@ struct MeasureLimits {
     std::uint32_t windows = 5;  // before, and again after
     std::uint32_t window_ms = 1000;
     std::uint32_t settle_ms = 2000;
+    std::uint32_t return_windows = 3;  // with the old value back; 0: it never is
     std::uint32_t minimum_effect_permille = 200;
 };
 

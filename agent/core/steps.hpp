@@ -17,6 +17,9 @@ namespace llamux {
     X(KnobWritten, "knob-written")         \
     X(ReadBack, "read-back")               \
     X(WrittenRecorded, "written-recorded") \
+    X(Returned, "returned")                \
+    X(ReturnRecorded, "return-recorded")   \
+    X(WrittenAgain, "written-again")       \
     X(Judged, "judged")                    \
     X(UndoRecorded, "undo-recorded")       \
     X(Restored, "restored")                \

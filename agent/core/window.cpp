@@ -34,6 +34,11 @@ class ReadingsBuilder {
             set(metric, 1000.0 * static_cast<double>(us) / (seconds_ * kUsPerSecond));
         }
     }
+    // Permille that `part` is of both; 0: neither happened.
+    void set_part(Metric metric, std::uint64_t part, std::uint64_t rest) {
+        const double both = static_cast<double>(part) + static_cast<double>(rest);
+        set(metric, both > 0 ? 1000.0 * static_cast<double>(part) / both : 0.0);
+    }
     void set_mean(Metric metric, std::uint64_t sum_ns, std::uint64_t count) {
         set(metric, count ? static_cast<double>(sum_ns) / 1e3 / static_cast<double>(count) : 0.0);
     }
@@ -55,7 +60,7 @@ class ReadingsBuilder {
         set_rate(Metric::kMemoryGrowthKib, bytes > less ? (bytes - less) / 1024 : 0);
     }
     void set_record(const llamux_cgroup_record& record) {
-        set_mean(Metric::kRunqWaitMeanUs, record.runq_wait_ns, record.runq_wait_count);
+        set_part(Metric::kRunqWaitPermille, record.runq_wait_ns, record.run_ns);
         set_rate(Metric::kDirectReclaimUs, record.direct_reclaim_ns / 1000);
         set_rate(Metric::kRefaults, record.refaults_anon + record.refaults_file);
         set_mean(Metric::kBlockIoMeanUs, record.block_io_ns, record.block_io_count);

@@ -20,7 +20,7 @@ enum class Sum { kParts, kTime, kNone };
 
 // X(Id, words, unit, floor, sum): differences below the floor are noise.
 #define LLAMUX_METRICS(X)                                                                \
-    X(RunqWaitMeanUs, "mean wait for a cpu", "us", 20, kNone)                            \
+    X(RunqWaitPermille, "waiting for a cpu instead of running", "permille", 10, kNone)   \
     X(PsiCpuSome, "time in which tasks waited for a cpu", "permille", 10, kTime)         \
     X(PsiMemorySome, "time in which tasks waited for memory", "permille", 10, kTime)     \
     X(PsiMemoryFull, "time in which all tasks waited for memory", "permille", 10, kTime) \

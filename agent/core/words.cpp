@@ -13,9 +13,9 @@
 namespace llamux {
 namespace {
 
-constexpr std::array<std::string_view, 10> kEntryWords = {
-    "planned", "written", "kept", "undoing",     "undone",
-    "failed",  "frozen",  "gone", "knob-frozen", "knob-freed",
+constexpr std::array<std::string_view, 11> kEntryWords = {
+    "planned", "written", "returned", "kept",        "undoing",    "undone",
+    "failed",  "frozen",  "gone",     "knob-frozen", "knob-freed",
 };
 
 // FNV-1a, 64 bit: http://www.isthe.com/chongo/tech/comp/fnv/

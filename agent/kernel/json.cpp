@@ -148,6 +148,9 @@ Result<Effect> effect_from_json(const Json& json) {
     effect.cgroup_id = reader.number("cgroup_id");
     effect.before = reader.real("before");
     effect.after = reader.real("after");
+    if (reader.has("returned")) {
+        effect.returned = reader.real("returned");
+    }
     effect.margin = reader.real("margin");
     effect.windows_before = static_cast<int>(reader.small_number("windows_before"));
     effect.windows_after = static_cast<int>(reader.small_number("windows_after"));
@@ -265,16 +268,20 @@ Json to_json(const Plan& plan) {
 }
 
 Json to_json(const Effect& effect) {
-    return {{"verdict", verdict_word(effect.verdict)},
-            {"metric", metric_row(effect.metric).name},
-            {"unit", metric_row(effect.metric).unit},
-            {"cgroup_id", effect.cgroup_id},
-            {"before", effect.before},
-            {"after", effect.after},
-            {"margin", effect.margin},
-            {"windows_before", effect.windows_before},
-            {"windows_after", effect.windows_after},
-            {"why", effect.why}};
+    Json json = {{"verdict", verdict_word(effect.verdict)},
+                 {"metric", metric_row(effect.metric).name},
+                 {"unit", metric_row(effect.metric).unit},
+                 {"cgroup_id", effect.cgroup_id},
+                 {"before", effect.before},
+                 {"after", effect.after},
+                 {"margin", effect.margin},
+                 {"windows_before", effect.windows_before},
+                 {"windows_after", effect.windows_after},
+                 {"why", effect.why}};
+    if (effect.returned) {
+        json["returned"] = *effect.returned;
+    }
+    return json;
 }
 
 Json to_json(const Entry& entry) {

@@ -50,6 +50,25 @@ void wait_until_written(const Cgroup& group, const Settings& settings) {
     }
 }
 
+// The writes that lead to @settings: a lower memory.high is reached in steps. Where
+// what the group uses can not be read, at once.
+Settings with_slope(const Cgroup& group, const Settings& settings) {
+    constexpr llamux_action_kind kKind = LLAMUX_ACTION_MEMORY_HIGH;
+    Settings steps;
+    for (const Setting& setting : settings) {
+        const Result<std::string> used = group.read("memory.current");
+        if (setting.file == "memory.high" && used) {
+            for (const std::uint64_t limit :
+                 memory_high_slope(knob_number(kKind, {{"memory.current", *used}}),
+                                   knob_number(kKind, {setting}))) {
+                steps.push_back({setting.file, std::to_string(limit)});
+            }
+        }
+        steps.push_back(setting);
+    }
+    return steps;
+}
+
 bool is_of_cgroup(const KnobTarget& target) {
     return action_row(target.kind)->scope == LLAMUX_SCOPE_CGROUP;
 }
@@ -174,13 +193,14 @@ Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
     if (in_cgroup && !group) {
         return group.error();
     }
-    for (std::size_t i = 0; i < settings.size(); i++) {
-        Status written = in_cgroup ? write_cgroup_file(*group, settings[i])
-                                   : proc_.write_sysctl(settings[i].file, settings[i].value);
+    const Settings steps = in_cgroup ? with_slope(*group, settings) : settings;
+    for (std::size_t i = 0; i < steps.size(); i++) {
+        Status written = in_cgroup ? write_cgroup_file(*group, steps[i])
+                                   : proc_.write_sysctl(steps[i].file, steps[i].value);
         if (!written) {
             return in_cgroup ? written.error().in(target.cgroup_path) : written.error();
         }
-        if (between && i + 1 < settings.size()) {
+        if (between && i + 1 < steps.size()) {
             between();
         }
     }
@@ -194,20 +214,21 @@ Status KernelKnobs::write_unit(const std::string& unit, const KnobTarget& target
     if (!group && !(target.cgroup_id == 0 && means_gone(group.error()))) {
         return group.error();
     }
-    for (std::size_t i = 0; i < settings.size(); i++) {
-        UnitValue value = settings[i].unit.value_or(UnitValue{});
-        if (!settings[i].unit) {
-            const Result<std::uint64_t> wanted = unit_value(settings[i]);
+    const Settings steps = group ? with_slope(*group, settings) : settings;
+    for (std::size_t i = 0; i < steps.size(); i++) {
+        UnitValue value = steps[i].unit.value_or(UnitValue{});
+        if (!steps[i].unit) {
+            const Result<std::uint64_t> wanted = unit_value(steps[i]);
             if (!wanted) {
                 return wanted.error();
             }
             value = {*wanted, true};
         }
-        Status written = units_->write(unit, *unit_property(settings[i].file), value);
+        Status written = units_->write(unit, *unit_property(steps[i].file), value);
         if (!written) {
             return written;
         }
-        if (between && i + 1 < settings.size()) {
+        if (between && i + 1 < steps.size()) {
             between();
         }
     }

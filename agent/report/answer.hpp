@@ -48,7 +48,7 @@ std::string not_checked_line(const llamux_snapshot& snapshot);
 std::string answer_text(const Suggestion& suggestion, const llamux_snapshot& snapshot,
                         const Style& style, std::size_t columns);
 
-// Before and after of a measured change: "mean wait for a cpu of /web.slice:
+// Before and after of a measured change: "mean time of a disk request of /web.slice:
 // 23.1 ms -> 0.4 ms"; empty without an effect.
 std::string effect_line(const Change& change);
 

@@ -52,8 +52,9 @@ bool is_of_this_boot(const Change& change, const LockedJournal& journal) {
     return change.boot_id == journal.writer().boot_id;
 }
 
-Result<Change> restore(const Change& change, const std::string& why, LockedJournal& journal,
-                       const Knobs& knobs, const StepListener& listener) {
+// Writes the old value and notes it as @end, which is kUndone or kReturned.
+Result<Change> restore(const Change& change, EntryType end, const std::string& why,
+                       LockedJournal& journal, const Knobs& knobs, const StepListener& listener) {
     const Plan& plan = change.plan;
     const KnobTarget target = undo_target(plan);
     const Result<Settings> present = knobs.read(target);
@@ -66,7 +67,10 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
     const Holder holder =
         holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *present);
     const std::optional<Writing> writing = someone_elses(change, journal, knobs);
-    if (holder == Holder::kSomeoneElse || writing) {
+    const bool was_cut_off =
+        (change.state == EntryType::kPlanned || change.state == EntryType::kUndoing) &&
+        is_on_slope(plan.target.kind, plan.old_settings, plan.new_settings, *present);
+    if ((holder == Holder::kSomeoneElse && !was_cut_off) || writing) {
         return leave_to_others(change, *present, writing, journal);
     }
     if (holder == Holder::kOld) {
@@ -82,14 +86,14 @@ Result<Change> restore(const Change& change, const std::string& why, LockedJourn
         }
         return written.error();
     }
-    reach(listener, Step::kRestored);
+    reach(listener, end == EntryType::kReturned ? Step::kReturned : Step::kRestored);
     const Result<Settings> found = knobs.read(target);
     if (!found ||
         holder_of(plan.target.kind, plan.old_settings, plan.new_settings, *found) != Holder::kOld) {
         return Error{EIO, knob_name(plan.target) + ": wrote the old value, but found " +
                               (found ? to_text(*found) : found.error().message)};
     }
-    return close(change, EntryType::kUndone, why, *found, {}, journal);
+    return close(change, end, why, *found, {}, journal);
 }
 
 }  // namespace
@@ -129,9 +133,23 @@ Result<Change> undo_change(std::uint64_t number, const std::string& why,
         }
     }
     reach(listener, Step::kUndoRecorded);
-    Result<Change> restored = restore(change, why, journal, knobs, listener);
+    Result<Change> restored = restore(change, EntryType::kUndone, why, journal, knobs, listener);
     reach(listener, Step::kClosed);
     return restored;
+}
+
+Result<Change> return_change(std::uint64_t number, LockedJournal& journal, const Knobs& knobs,
+                             const StepListener& listener) {
+    const Change* found = find_change(journal.changes(), number);
+    if (!found || found->state != EntryType::kWritten || !may_return(found->plan.target.kind)) {
+        return Error{ENOENT,
+                     "change " + std::to_string(number) + " is not one to give back for a while"};
+    }
+    const Change change = *found;
+    Result<Change> returned = restore(change, EntryType::kReturned, "does the trouble come back?",
+                                      journal, knobs, listener);
+    reach(listener, Step::kReturnRecorded);
+    return returned;
 }
 
 Result<Change> keep_change(std::uint64_t number, const std::string& why,

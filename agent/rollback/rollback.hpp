@@ -32,6 +32,13 @@ Result<Change> undo_change(std::uint64_t number, const std::string& why,
                            const std::optional<Effect>& effect, LockedJournal& journal,
                            const Knobs& knobs, const StepListener& listener);
 
+// Puts the old value back for a while, to see whether the trouble comes back: ends
+// as kReturned, or as undo_change() does where the value is no longer ours. Only of
+// what is being measured and may_return(). The change stays unfinished;
+// apply_again() or undo_change() goes on.
+Result<Change> return_change(std::uint64_t number, LockedJournal& journal, const Knobs& knobs,
+                             const StepListener& listener);
+
 // Closes a change as kept. @effect: as measured; a goal's is not.
 Result<Change> keep_change(std::uint64_t number, const std::string& why,
                            const std::optional<Effect>& effect, LockedJournal& journal,

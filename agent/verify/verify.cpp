@@ -141,14 +141,20 @@ struct Sample {
     double error = 0;  // standard error of the median
 };
 
-std::optional<Sample> sample_of(const Plan& plan, const std::vector<Window>& windows,
-                                std::uint64_t cgroup_id, Metric metric) {
+std::vector<double> values_of(const Plan& plan, const std::vector<Window>& windows,
+                              std::uint64_t cgroup_id, Metric metric) {
     std::vector<double> values;
     for (const Window& window : windows) {
         if (const auto value = Felt(plan, window, cgroup_id).of(metric)) {
             values.push_back(*value);
         }
     }
+    return values;
+}
+
+std::optional<Sample> sample_of(const Plan& plan, const std::vector<Window>& windows,
+                                std::uint64_t cgroup_id, Metric metric) {
+    std::vector<double> values = values_of(plan, windows, cgroup_id, metric);
     if (values.size() < kMinWindows) {
         return std::nullopt;
     }
@@ -280,7 +286,7 @@ std::vector<Metric> metrics_of(std::uint32_t cause) {
         case LLAMUX_CAUSE_IO_CONTENTION:
             return {Metric::kPsiIoSome, Metric::kBlockIoMeanUs};
         default:
-            return {Metric::kPsiCpuSome, Metric::kRunqWaitMeanUs};
+            return {Metric::kPsiCpuSome, Metric::kRunqWaitPermille};
     }
 }
 
@@ -322,6 +328,23 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
     Effect effect;
     effect.cgroup_id = victim;
     effect.why = "the effect could not be measured";
+    return effect;
+}
+
+Effect confirm(const Plan& plan, Effect effect, const std::vector<Window>& returned) {
+    const std::vector<double> values = values_of(plan, returned, effect.cgroup_id, effect.metric);
+    if (values.empty()) {
+        effect.verdict = Verdict::kNoEffect;
+        effect.why += "; with the old value back it could not be measured";
+        return effect;
+    }
+    effect.returned = median(values);
+    const bool came_back = *effect.returned > (effect.before + effect.after) / 2;
+    if (!came_back) {
+        effect.verdict = Verdict::kNoEffect;
+    }
+    effect.why += std::string(came_back ? ", and was " : ", but was ") +
+                  number_text(*effect.returned) + " with the old value back";
     return effect;
 }
 

@@ -41,11 +41,13 @@ SETTLE, PHASE = 2, 5
 # Of 2 s each: how often random and oracle look for trouble.
 LOOKS = 5
 # Quicker than the service's defaults, so that a trial is short: what is
-# measured is the ranking, not how long the agent waits between looks.
+# measured is the ranking, not how long the agent waits between looks. The model is
+# not made to pause: its runner is to show what it is worth.
 CONFIG = {
     "interval_seconds": 1,
     "on_exit": "keep",
-    "measure": {"windows": 3, "settle_seconds": 1},
+    "pause_model_permille": 0,
+    "measure": {"windows": 3, "settle_seconds": 1, "return_windows": 2},
     "knobs": {"memory.high": "apply"},
 }
 

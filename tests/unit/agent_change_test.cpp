@@ -25,9 +25,9 @@ bool nobody_lives(const Owner&) {
 }
 
 // The changes that are tried; each with its own trap.
-enum class Kind { kWeight, kIdle, kQuota, kMemoryHigh, kDirtyRatios, kReclaim };
-constexpr Kind kKinds[] = {Kind::kWeight,     Kind::kIdle,        Kind::kQuota,
-                           Kind::kMemoryHigh, Kind::kDirtyRatios, Kind::kReclaim};
+enum class Kind { kWeight, kIdle, kQuota, kMemoryHigh, kMoreMemory, kDirtyRatios, kReclaim };
+constexpr Kind kKinds[] = {Kind::kWeight,     Kind::kIdle,        Kind::kQuota,  Kind::kMemoryHigh,
+                           Kind::kMoreMemory, Kind::kDirtyRatios, Kind::kReclaim};
 
 class ChangeTest : public testing::Test {
   protected:
@@ -58,6 +58,10 @@ class ChangeTest : public testing::Test {
                 break;
             case Kind::kMemoryHigh:
                 set(LLAMUX_ACTION_MEMORY_HIGH, LLAMUX_NO_LIMIT, 104857600);
+                break;
+            case Kind::kMoreMemory:  // of which 100 MiB are used by then
+                machine.set_group_file("/demo/hog", "memory.high", "94371840");
+                set(LLAMUX_ACTION_MEMORY_HIGH, 94371840, 141557760);
                 break;
             case Kind::kDirtyRatios:
                 set(LLAMUX_ACTION_DIRTY_RATIO, 20, 10);
@@ -129,6 +133,51 @@ TEST_F(ChangeTest, IsWrittenReadBackAndUndone) {
     EXPECT_EQ(undone->state, EntryType::kUndone);
     EXPECT_EQ(weight(), "100");
     EXPECT_FALSE(undo().ok());  // once is enough
+}
+
+TEST_F(ChangeTest, ReturnsForAWhileAndIsWrittenAgain) {
+    ASSERT_TRUE(apply(Kind::kWeight));
+    LockedJournal journal = lock();
+    const Result<Change> returned = return_change(1, journal, machine.knobs(), kNobody);
+    ASSERT_TRUE(returned) << returned.error().message;
+    EXPECT_EQ(returned->state, EntryType::kReturned);
+    EXPECT_TRUE(returned->unfinished());
+    EXPECT_EQ(weight(), "100");
+    EXPECT_FALSE(return_change(1, journal, machine.knobs(), kNobody).ok()) << "once is enough";
+    const Result<Change> again = apply_again(1, journal, machine.knobs(), kNobody);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->state, EntryType::kWritten);
+    EXPECT_EQ(weight(), "50");
+    EXPECT_FALSE(apply_again(1, journal, machine.knobs(), kNobody).ok());
+}
+
+TEST_F(ChangeTest, WhatSomeoneElseSetsMeanwhileIsNotWrittenAgain) {
+    ASSERT_TRUE(apply(Kind::kWeight));
+    LockedJournal journal = lock();
+    ASSERT_TRUE(return_change(1, journal, machine.knobs(), kNobody));
+    machine.set_group_file("/demo/hog", "cpu.weight", "70");
+    const Result<Change> again = apply_again(1, journal, machine.knobs(), kNobody);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->state, EntryType::kReturned);
+    const Result<Change> undone = undo_change(1, "test", {}, journal, machine.knobs(), kNobody);
+    ASSERT_TRUE(undone) << undone.error().message;
+    EXPECT_EQ(undone->state, EntryType::kFrozen);
+    EXPECT_EQ(weight(), "70");
+}
+
+TEST_F(ChangeTest, MemoryDoesNotReturnForAWhile) {
+    ASSERT_TRUE(apply(Kind::kMoreMemory));
+    LockedJournal journal = lock();
+    EXPECT_FALSE(return_change(1, journal, machine.knobs(), kNobody).ok());
+    EXPECT_EQ(machine.group_file("/demo/hog", "memory.high"), "141557760");
+}
+
+// A limit between both is ours only where an undo was cut off.
+TEST_F(ChangeTest, ALimitOnTheWayDownIsSomeoneElsesUnlessAnUndoWasCutOff) {
+    ASSERT_TRUE(apply(Kind::kMoreMemory));
+    machine.set_group_file("/demo/hog", "memory.high", "100000000");
+    EXPECT_EQ(undo()->state, EntryType::kFrozen);
+    EXPECT_EQ(machine.group_file("/demo/hog", "memory.high"), "100000000");
 }
 
 TEST_F(ChangeTest, IsInTheJournalBeforeTheWrite) {
@@ -351,6 +400,10 @@ class CrashTest : public ChangeTest, public testing::WithParamInterface<CrashCas
             LockedJournal journal = lock();
             const Result<Change> change =
                 apply_action(action, 1, journal, machine.knobs(), listener);
+            if (change && may_return(change->plan.target.kind)) {
+                (void)return_change(1, journal, machine.knobs(), listener).ok();
+                (void)apply_again(1, journal, machine.knobs(), listener).ok();
+            }
             listener(Step::kJudged);
             if (change) {
                 (void)undo_change(change->number, "worse", {}, journal, machine.knobs(), listener)
@@ -369,10 +422,15 @@ TEST_P(CrashTest, LeavesTheOldValueOrAnAccount) {
     (void)candidate_of(kind);  // sets the scene
     const std::string before = all_files();
     const bool died = run_until(kind, step);
-    // Reclaim has nothing to read back or restore, single files no middle.
-    const bool has_middle = kind == Kind::kDirtyRatios || kind == Kind::kIdle;
+    // Reclaim has nothing to read back or restore, single files no middle, but for
+    // the slope of a limit. Memory does not return for a while.
+    const bool has_middle =
+        kind == Kind::kDirtyRatios || kind == Kind::kIdle || kind == Kind::kMoreMemory;
+    const bool returns = kind == Kind::kWeight || kind == Kind::kIdle || kind == Kind::kQuota;
     const bool can_not_happen =
         (step == Step::kPartWritten && !has_middle) ||
+        (!returns && (step == Step::kReturned || step == Step::kReturnRecorded ||
+                      step == Step::kWrittenAgain)) ||
         (kind == Kind::kReclaim &&
          (step == Step::kReadBack || step == Step::kWrittenRecorded ||
           step == Step::kUndoRecorded || step == Step::kRestored || step == Step::kClosed));

@@ -44,11 +44,11 @@ TEST(ConfigTest, EveryFieldIsRead) {
     const ConfigFile file = parse_config(R"({
         // comments are fine
         "interval_seconds": 2.5, "ask_again_seconds": 60, "apply": true, "on_exit": "keep",
-        "model": "/m.gguf", "nice": 10,
+        "model": "/m.gguf", "nice": 10, "pause_model_permille": 800,
         "limits": {"changes_per_hour": 3, "cool_down_seconds": 7, "retry_after_undo_seconds": 8,
                    "reverse_after_seconds": 9, "quarantine_after_failures": 4},
         "measure": {"windows": 7, "window_seconds": 0.5, "settle_seconds": 3,
-                    "minimum_effect_permille": 150},
+                    "return_windows": 4, "minimum_effect_permille": 150},
         "groups": {"protect": ["/a/*"], "background": ["*/batch"], "latency": ["/web"]},
         "models": {"directory": "/models", "host": "http://mirror"},
         "metrics": {"listen": "127.0.0.1:9100", "textfile": "/run/llamux.prom"},
@@ -63,6 +63,7 @@ TEST(ConfigTest, EveryFieldIsRead) {
     EXPECT_EQ(config.on_exit, OnExit::kKeep);
     EXPECT_EQ(config.model, "/m.gguf");
     EXPECT_EQ(config.nice, 10);
+    EXPECT_EQ(config.pause_model_permille, 800u);
     EXPECT_EQ(config.policy.changes_per_hour, 3u);
     EXPECT_EQ(config.policy.cool_down_seconds, 7u);
     EXPECT_EQ(config.policy.retry_after_undo_seconds, 8u);
@@ -71,6 +72,7 @@ TEST(ConfigTest, EveryFieldIsRead) {
     EXPECT_EQ(config.measure.windows, 7u);
     EXPECT_EQ(config.measure.window_ms, 500u);
     EXPECT_EQ(config.measure.settle_ms, 3000u);
+    EXPECT_EQ(config.measure.return_windows, 4u);
     EXPECT_EQ(config.measure.minimum_effect_permille, 150u);
     EXPECT_EQ(config.groups.protect, std::vector<std::string>{"/a/*"});
     EXPECT_EQ(config.groups.background, std::vector<std::string>{"*/batch"});

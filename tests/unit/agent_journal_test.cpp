@@ -66,7 +66,8 @@ class JournalTest : public testing::Test {
     void write_three() {
         LockedJournal journal = lock();
         Entry kept = follow_up(1, EntryType::kKept);
-        kept.effect = Effect{Verdict::kImproved, Metric::kPsiCpuSome, 7, 400, 100, 80, 5, 5, "x"};
+        kept.effect =
+            Effect{Verdict::kImproved, Metric::kPsiCpuSome, 7, 400, 100, 390, 80, 5, 5, "x"};
         ASSERT_TRUE(journal.append(planned_entry()));
         ASSERT_TRUE(journal.append(follow_up(1, EntryType::kWritten)));
         ASSERT_TRUE(journal.append(kept));

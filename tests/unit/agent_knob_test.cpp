@@ -179,5 +179,29 @@ INSTANTIATE_TEST_SUITE_P(Matrix, HolderOf,
                                                     Holder::kSomeoneElse}),
                          [](const auto& test) { return test.param.name; });
 
+TEST(Knob, MemoryHighGoesDownASlope) {
+    EXPECT_EQ(memory_high_slope(1000, 870), (std::vector<std::uint64_t>{950, 900}));
+    EXPECT_TRUE(memory_high_slope(1000, 950).empty()) << "a step of its own";
+    EXPECT_TRUE(memory_high_slope(1000, 2000).empty()) << "upwards";
+    EXPECT_TRUE(memory_high_slope(1000, LLAMUX_NO_LIMIT).empty());
+    EXPECT_EQ(memory_high_slope(1000, 0).size(), 19u);
+    EXPECT_LE(memory_high_slope(7, 1).size(), 20u) << "no step is that small";
+}
+
+TEST(Knob, OnlyALimitBetweenBothIsOnTheSlope) {
+    const auto high = [](const char* value) { return Settings{{"memory.high", value}}; };
+    const auto is_between = [&](const char* now) {
+        return is_on_slope(LLAMUX_ACTION_MEMORY_HIGH, high("4096000"), high("8192000"), high(now));
+    };
+    EXPECT_TRUE(is_between("6144000"));
+    EXPECT_FALSE(is_between("4096000"));
+    EXPECT_FALSE(is_between("9000000"));
+    EXPECT_FALSE(is_between("max"));
+    EXPECT_TRUE(
+        is_on_slope(LLAMUX_ACTION_MEMORY_HIGH, high("max"), high("8192000"), high("9000000")));
+    EXPECT_FALSE(is_on_slope(LLAMUX_ACTION_CPU_WEIGHT, {{"cpu.weight", "50"}},
+                             {{"cpu.weight", "100"}}, {{"cpu.weight", "70"}}));
+}
+
 }  // namespace
 }  // namespace llamux

@@ -1,193 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Catches: a loop that acts when it should only advise, repeats itself, keeps
-// what did not help, gives stale advice without the module, or loses track of
-// a change when the world moves under it.
+// Catches: a loop that acts when it should only advise, repeats itself, gives
+// stale advice without the module, or acts against a person's will. What is
+// measured: agent_loop_measure_test.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "audit.hpp"
 #include "kernel/audit_log.hpp"
-#include "loop.hpp"
-#include "support/fake_device.hpp"
-#include "support/fake_machine.hpp"
+#include "support/loop_fixture.hpp"
 
 namespace llamux {
 namespace {
-
-class LoopTest : public testing::Test {
-  protected:
-    LoopTest() {
-        machine.add_group("/demo/web");
-        machine.add_group("/demo/hog");
-        config.policy.apply = true;
-        kernel.window = [this](llamux_snapshot& snapshot) { fill_window(snapshot); };
-        kernel.advice = [this](llamux_advice& answer) { advise_less_weight(answer); };
-        make_loop();
-    }
-
-    void make_loop(Owner owner = {1, 1}) {
-        sense = std::make_unique<Sense>(CgroupFs(machine.roots.cgroup), ProcFs(machine.roots),
-                                        config.groups);
-        knobs = std::make_unique<KernelKnobs>(machine.knobs());
-        journal = std::make_unique<Journal>(machine.journal(owner));
-        store = std::make_unique<SuggestionStore>(machine.roots.state);
-        loop = std::make_unique<Loop>(
-            LoopParts{.sense = [this] { return sense->read(); },
-                      .knobs = *knobs,
-                      .journal = *journal,
-                      .store = *store,
-                      .clock = machine.clock,
-                      .open_device = [this]() -> Result<std::unique_ptr<Device>> {
-                          kernel.n_opened++;
-                          if (kernel.open_error != 0) {
-                              return errno_error(kernel.open_error, "/dev/llamux");
-                          }
-                          return std::unique_ptr<Device>(std::make_unique<FakeDevice>(kernel));
-                      },
-                      .is_alive = [](const Owner&) { return false; },
-                      .listener = {}},
-            config);
-    }
-
-    // The hog's weight decides how long the web service waits.
-    void fill_window(llamux_snapshot& snapshot) {
-        const bool is_slowed = weight() != "100";
-        for (std::uint32_t i = 0; i < snapshot.n_groups; i++) {
-            llamux_group_snapshot& group = snapshot.groups[i];
-            group.signals.psi = {};
-            if (group.signals.cgroup_id == machine.id_of("/demo/web")) {
-                group.signals.psi.cpu.some_us =
-                    1000 * (is_slowed ? permille_after : permille_before);
-            }
-        }
-        snapshot.signals.psi = {};
-    }
-
-    void advise_less_weight(llamux_advice& answer) {
-        if (is_healthy) {
-            return;
-        }
-        answer.n_facts = 1;
-        answer.facts[0].cause = LLAMUX_CAUSE_CPU_CONTENTION;
-        answer.facts[0].level = 2;
-        answer.facts[0].victim_id = machine.id_of("/demo/web");
-        answer.facts[0].culprit_id = machine.id_of("/demo/hog");
-        answer.n_candidates = 2;
-        answer.candidates[1] = answer.candidates[0];
-        llamux_candidate& candidate = answer.candidates[0];
-        candidate.kind = LLAMUX_ACTION_CPU_WEIGHT;
-        candidate.direction = LLAMUX_LOWER;
-        candidate.cgroup_id = machine.id_of("/demo/hog");
-        candidate.value_old = advised_old;
-        candidate.value_new = advised_old / 2;
-        answer.chosen = 0;
-    }
-
-    void tick() {
-        const TickReport report = loop->tick();
-        events.insert(events.end(), report.events.begin(), report.events.end());
-        machine.clock.advance_ms(static_cast<std::uint64_t>(report.next.count()));
-    }
-    void tick_times(int n) {
-        for (int i = 0; i < n; i++) {
-            tick();
-        }
-    }
-    void tick_until_watching() {
-        for (int i = 0; i < 60; i++) {
-            tick();
-            if (loop->state() == LoopState::kWatching) {
-                return;
-            }
-        }
-        FAIL() << "the loop does not come to an end";
-    }
-    void tick_until(LoopState state) {
-        for (int i = 0; i < 60 && loop->state() != state; i++) {
-            tick();
-        }
-        ASSERT_EQ(loop->state(), state);
-    }
-    int count(EventType type) const {
-        return static_cast<int>(std::count_if(
-            events.begin(), events.end(), [&](const Event& event) { return event.type == type; }));
-    }
-    std::string last_text(EventType type) const {
-        std::string text;
-        for (const Event& event : events) {
-            if (event.type == type) {
-                text = event.text;
-            }
-        }
-        return text;
-    }
-    std::string weight() const { return machine.group_file("/demo/hog", "cpu.weight"); }
-    std::vector<Change> changes() { return machine.journal().lock(LockMode::kShared)->changes(); }
-
-    FakeMachine machine;
-    FakeKernel kernel;
-    Config config;
-    bool is_healthy = false;
-    std::uint64_t advised_old = 100;
-    std::uint64_t permille_before = 400;
-    std::uint64_t permille_after = 100;
-    std::unique_ptr<Sense> sense;
-    std::unique_ptr<KernelKnobs> knobs;
-    std::unique_ptr<Journal> journal;
-    std::unique_ptr<SuggestionStore> store;
-    std::unique_ptr<Loop> loop;
-    std::vector<Event> events;
-};
-
-TEST_F(LoopTest, WhatHelpsIsKeptAndUndoneWhenTheServiceStops) {
-    tick_until_watching();
-    EXPECT_EQ(count(EventType::kSuggestion), 1);
-    EXPECT_EQ(count(EventType::kApplied), 1);
-    EXPECT_EQ(count(EventType::kKept), 1);
-    EXPECT_EQ(weight(), "50");
-    ASSERT_EQ(changes().size(), 1u);
-    EXPECT_EQ(changes()[0].state, EntryType::kKept);
-    EXPECT_NE(last_text(EventType::kKept).find("from 400 to 100 permille"), std::string::npos)
-        << last_text(EventType::kKept);
-    const TickReport stopped = loop->stop();
-    ASSERT_EQ(stopped.events.size(), 1u);
-    EXPECT_EQ(stopped.events[0].type, EventType::kUndone);
-    EXPECT_EQ(weight(), "100");
-}
-
-TEST_F(LoopTest, OnExitKeepLeavesIt) {
-    config.on_exit = OnExit::kKeep;
-    make_loop();
-    tick_until_watching();
-    loop->stop();
-    EXPECT_EQ(weight(), "50");
-}
-
-TEST_F(LoopTest, WhatHasNoEffectIsUndone) {
-    permille_after = 400;
-    tick_until_watching();
-    EXPECT_EQ(count(EventType::kUndone), 1);
-    EXPECT_NE(last_text(EventType::kUndone).find("no effect"), std::string::npos);
-    EXPECT_EQ(weight(), "100");
-    // And not tried again at once.
-    tick_times(20);
-    EXPECT_EQ(changes().size(), 1u);
-    EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
-}
-
-TEST_F(LoopTest, WhatIsWorseIsUndoneBeforeAllWindowsAreIn) {
-    permille_after = 900;
-    config.measure.windows = 20;
-    make_loop();
-    tick_until_watching();
-    ASSERT_EQ(changes().size(), 1u);
-    ASSERT_TRUE(changes()[0].effect);
-    EXPECT_EQ(changes()[0].effect->verdict, Verdict::kWorse);
-    EXPECT_EQ(changes()[0].effect->windows_after, 3);
-    EXPECT_EQ(weight(), "100");
-}
 
 TEST_F(LoopTest, AdviceOnlyNeverWritesAndSaysItOnce) {
     config.policy.apply = false;
@@ -257,17 +82,6 @@ TEST_F(LoopTest, AdviceFromBeforeAFailureIsNotTakenForNow) {
     EXPECT_EQ(count(EventType::kSuggestion), 2) << "found and said anew";
 }
 
-TEST_F(LoopTest, AModuleThatFailsWhileMeasuringUndoesTheChange) {
-    tick_until(LoopState::kMeasuring);
-    ASSERT_EQ(weight(), "50");
-    kernel.error = EIO;
-    tick();
-    EXPECT_EQ(loop->state(), LoopState::kWatching);
-    EXPECT_EQ(weight(), "100");
-    EXPECT_EQ(count(EventType::kUndone), 1);
-    EXPECT_EQ(changes()[0].state, EntryType::kUndone);
-}
-
 TEST_F(LoopTest, AnInterruptedCallIsNoFailure) {
     kernel.error = EINTR;
     tick();
@@ -298,24 +112,6 @@ TEST_F(LoopTest, AGroupMadeAnewUnderTheSameNameIsNotWritten) {
     tick_until_watching();
     EXPECT_TRUE(changes().empty());
     EXPECT_EQ(weight(), "100");
-}
-
-TEST_F(LoopTest, AGroupThatVanishesWhileMeasuringIsAccountedFor) {
-    tick_until(LoopState::kMeasuring);
-    machine.remove_group("/demo/hog");
-    permille_after = permille_before;
-    tick_until_watching();
-    ASSERT_EQ(changes().size(), 1u);
-    EXPECT_EQ(changes()[0].state, EntryType::kGone);
-}
-
-TEST_F(LoopTest, AVictimThatVanishesMeansUnmeasuredMeansUndone) {
-    tick_until(LoopState::kSettling);
-    machine.remove_group("/demo/web");
-    tick_until_watching();
-    EXPECT_EQ(weight(), "100");
-    EXPECT_NE(changes()[0].why.find("could not be measured"), std::string::npos)
-        << changes()[0].why;
 }
 
 // Found by the fault suite: the window in which a hog starts took it for the victim.
@@ -360,6 +156,25 @@ TEST_F(LoopTest, TheModelThinksATenthOfTheTime) {
     EXPECT_EQ(kernel.n_model_asked, 3) << "the other looks are the rules'";
 }
 
+TEST_F(LoopTest, TheModelPausesWhereTheCpuIsScarce) {
+    config.policy.apply = false;
+    std::uint64_t permille = 899;
+    kernel.window = [&](llamux_snapshot& snapshot) {
+        fill_window(snapshot);
+        snapshot.signals.psi.cpu.some_us = 1000 * permille;
+    };
+    make_loop();
+    tick();
+    EXPECT_EQ(kernel.n_model_asked, 1);
+    permille = 900;
+    tick_times(30);
+    EXPECT_EQ(kernel.n_model_asked, 1) << "the rules are asked again instead";
+    config.pause_model_permille = 0;
+    loop->reconfigure(config);
+    tick_times(10);
+    EXPECT_GT(kernel.n_model_asked, 1) << "never pauses";
+}
+
 TEST_F(LoopTest, AKnobThatMovedBeforeTheWriteIsLeft) {
     tick_until(LoopState::kBaseline);
     machine.set_group_file("/demo/hog", "cpu.weight", "90");
@@ -367,20 +182,6 @@ TEST_F(LoopTest, AKnobThatMovedBeforeTheWriteIsLeft) {
     EXPECT_EQ(weight(), "90");
     EXPECT_TRUE(changes().empty());
     EXPECT_NE(last_text(EventType::kRefused).find("100 then, 90 now"), std::string::npos);
-}
-
-TEST_F(LoopTest, AKnobThatSomeoneElseSetWhileMeasuringIsTheirs) {
-    permille_after = 400;
-    tick_until(LoopState::kMeasuring);
-    machine.set_group_file("/demo/hog", "cpu.weight", "70");
-    tick_until_watching();
-    EXPECT_EQ(weight(), "70");
-    EXPECT_EQ(count(EventType::kFrozen), 1);
-    // Theirs for good: neither measured nor written again.
-    advised_old = 70;
-    tick_times(300);
-    EXPECT_EQ(weight(), "70");
-    EXPECT_EQ(changes().size(), 1u);
 }
 
 TEST_F(LoopTest, AKeptKnobThatSomeoneElseSetsIsNoticed) {
@@ -391,18 +192,6 @@ TEST_F(LoopTest, AKeptKnobThatSomeoneElseSetsIsNoticed) {
     EXPECT_EQ(count(EventType::kFrozen), 1);
     loop->stop();
     EXPECT_EQ(weight(), "70");
-}
-
-TEST_F(LoopTest, ARollbackByHandEndsTheMeasuring) {
-    tick_until(LoopState::kMeasuring);
-    {
-        Result<LockedJournal> locked = machine.journal({2, 2}).lock(LockMode::kExclusive);
-        ASSERT_TRUE(locked);
-        ASSERT_TRUE(undo_change(1, "asked for", {}, *locked, *knobs, {}));
-    }
-    tick_until_watching();
-    EXPECT_EQ(changes().size(), 1u);
-    EXPECT_EQ(changes()[0].why, "asked for");
 }
 
 TEST_F(LoopTest, WithoutPressureFilesItSaysSoOnceAndGoesOn) {

@@ -137,8 +137,10 @@ TEST_F(ReplayTest, ASnapshotComesBackAsItWas) {
 TEST_F(ReplayTest, DecidesTheSameEachTime) {
     std::vector<Frame> frames;
     for (int i = 0; i < 30; i++) {
-        // The change was made in the recorded world, too, and helped.
-        frames.push_back(frame(i, i > 6 ? 50 : 100, i > 6 ? 100 : 900));
+        // The change was made in the recorded world, too, and helped; the old value
+        // was back for a while.
+        const bool is_lowered = i > 6 && (i < 14 || i > 18);
+        frames.push_back(frame(i, is_lowered ? 50 : 100, is_lowered ? 100 : 900));
     }
     record(frames);
     const std::vector<std::string> first = replayed();
@@ -149,6 +151,7 @@ TEST_F(ReplayTest, DecidesTheSameEachTime) {
     EXPECT_EQ(first, replayed());
     ASSERT_FALSE(changes.empty());
     EXPECT_EQ(changes[0].effect->verdict, Verdict::kImproved);
+    EXPECT_EQ(changes[0].effect->returned, 900);
     EXPECT_EQ(changes[0].boot_id, "boot-1");
 }
 
@@ -205,7 +208,7 @@ TEST_F(ReplayTest, TheRecordedJournalAndTunersAreHeeded) {
 }
 
 TEST_F(ReplayTest, TheScoresOfTheModelCountIfTheyAreOfTheSameCandidates) {
-    header.config = "{}";
+    header.config = R"({"pause_model_permille": 0})";
     Frame scored = frame(0, 100, 900);
     ReplayWorld world;
     world.show(scored);

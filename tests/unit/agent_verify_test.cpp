@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Catches: a verdict that noise decides, an improvement that is missed, harm
-// to others that goes unseen. Numbers are recorded windows (permille of PSI
-// and microseconds of run-queue wait) and seeded noise around them.
+// to others that goes unseen. Numbers are windows (permille of PSI, and of
+// runnable time that was waited) and seeded noise around them.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -26,7 +26,7 @@ void set(Readings& readings, Metric metric, double value) {
 
 struct Level {
     double psi = 0;
-    double wait_us = 0;
+    double wait = 0;
     double other_psi = 0;
     double hog_psi = 0;
     double io_full = 0;
@@ -44,7 +44,7 @@ Window window_at(const Level& level) {
         window.groups.push_back(readings);
     };
     add(kVictim, 0, level.psi);
-    set(window.groups.back(), Metric::kRunqWaitMeanUs, level.wait_us);
+    set(window.groups.back(), Metric::kRunqWaitPermille, level.wait);
     add(kOther, 0, level.other_psi);
     add(kSlice, 0, level.hog_psi);
     add(kHog, kSlice, level.hog_psi);
@@ -59,9 +59,9 @@ std::vector<Window> steady(const Level& level, std::size_t n = 5) {
 std::vector<Window> recorded(std::initializer_list<double> psi,
                              std::initializer_list<double> wait) {
     std::vector<Window> windows;
-    auto wait_us = wait.begin();
+    auto share = wait.begin();
     for (const double value : psi) {
-        windows.push_back(window_at({.psi = value, .wait_us = *wait_us++}));
+        windows.push_back(window_at({.psi = value, .wait = *share++}));
     }
     return windows;
 }
@@ -80,8 +80,8 @@ const MeasureLimits kLimits;
 TEST(Verify, ImprovedOnRecordedNumbers) {
     // A web service beside a hog, before and after the hog's weight was halved.
     const Effect effect =
-        judge(plan_for(), recorded({412, 398, 431, 405, 377}, {2100, 1900, 2300, 2050, 1980}),
-              recorded({131, 150, 118, 122, 145}, {640, 700, 590, 610, 655}), kLimits);
+        judge(plan_for(), recorded({412, 398, 431, 405, 377}, {420, 380, 460, 410, 396}),
+              recorded({131, 150, 118, 122, 145}, {128, 140, 118, 122, 131}), kLimits);
     EXPECT_EQ(effect.verdict, Verdict::kImproved);
     EXPECT_EQ(effect.metric, Metric::kPsiCpuSome);
     EXPECT_EQ(effect.cgroup_id, kVictim);
@@ -93,23 +93,23 @@ TEST(Verify, ImprovedOnRecordedNumbers) {
 
 TEST(Verify, NoEffectOnRecordedNumbers) {
     const Effect effect =
-        judge(plan_for(), recorded({412, 398, 431, 405, 377}, {2100, 1900, 2300, 2050, 1980}),
-              recorded({401, 420, 388, 395, 409}, {2010, 2200, 1950, 2090, 2000}), kLimits);
+        judge(plan_for(), recorded({412, 398, 431, 405, 377}, {420, 380, 460, 410, 396}),
+              recorded({401, 420, 388, 395, 409}, {402, 440, 390, 418, 400}), kLimits);
     EXPECT_EQ(effect.verdict, Verdict::kNoEffect);
 }
 
 TEST(Verify, WorseOnRecordedNumbers) {
     const Effect effect =
-        judge(plan_for(), recorded({131, 150, 118, 122, 145}, {640, 700, 590, 610, 655}),
-              recorded({412, 398, 431, 405, 377}, {2100, 1900, 2300, 2050, 1980}), kLimits);
+        judge(plan_for(), recorded({131, 150, 118, 122, 145}, {128, 140, 118, 122, 131}),
+              recorded({412, 398, 431, 405, 377}, {420, 380, 460, 410, 396}), kLimits);
     EXPECT_EQ(effect.verdict, Verdict::kWorse);
 }
 
 TEST(Verify, OneMetricWorseOutweighsAnotherImproved) {
-    const Effect effect = judge(plan_for(), steady({.psi = 400, .wait_us = 500}),
-                                steady({.psi = 100, .wait_us = 2000}), kLimits);
+    const Effect effect = judge(plan_for(), steady({.psi = 400, .wait = 100}),
+                                steady({.psi = 100, .wait = 400}), kLimits);
     EXPECT_EQ(effect.verdict, Verdict::kWorse);
-    EXPECT_EQ(effect.metric, Metric::kRunqWaitMeanUs);
+    EXPECT_EQ(effect.metric, Metric::kRunqWaitPermille);
 }
 
 TEST(Verify, LessThanTheMinimumEffectIsNone) {
@@ -127,13 +127,13 @@ TEST(Verify, SmallNumbersAreNoise) {
 }
 
 TEST(Verify, OneWildWindowDoesNotDecide) {
-    std::vector<Window> after = steady({.psi = 400, .wait_us = 2000});
-    after[2] = window_at({.psi = 0, .wait_us = 0});
-    EXPECT_EQ(judge(plan_for(), steady({.psi = 400, .wait_us = 2000}), after, kLimits).verdict,
+    std::vector<Window> after = steady({.psi = 400, .wait = 400});
+    after[2] = window_at({.psi = 0, .wait = 0});
+    EXPECT_EQ(judge(plan_for(), steady({.psi = 400, .wait = 400}), after, kLimits).verdict,
               Verdict::kNoEffect);
-    after = steady({.psi = 100, .wait_us = 500});
-    after[0] = window_at({.psi = 1000, .wait_us = 90000});
-    EXPECT_EQ(judge(plan_for(), steady({.psi = 400, .wait_us = 2000}), after, kLimits).verdict,
+    after = steady({.psi = 100, .wait = 100});
+    after[0] = window_at({.psi = 1000, .wait = 1000});
+    EXPECT_EQ(judge(plan_for(), steady({.psi = 400, .wait = 400}), after, kLimits).verdict,
               Verdict::kImproved);
 }
 
@@ -154,9 +154,9 @@ Wrong wrong_verdicts(double noise_share) {
         std::vector<Window> all;
         for (int i = 0; i < 5; i++) {
             const double psi = level * (1 + noise(random) * noise_share);
-            const double wait = 5 * level * (1 + noise(random) * noise_share);
-            all.push_back(
-                window_at({.psi = std::clamp(psi, 0.0, 1000.0), .wait_us = std::max(0.0, wait)}));
+            const double wait = level * (1 + noise(random) * noise_share);
+            all.push_back(window_at(
+                {.psi = std::clamp(psi, 0.0, 1000.0), .wait = std::clamp(wait, 0.0, 1000.0)}));
         }
         return all;
     };
@@ -300,6 +300,24 @@ TEST(Verify, WithoutAGroupThatIsSlowedTheSystemIsMeasuredWhole) {
     EXPECT_DOUBLE_EQ(effect.after, 638);
 }
 
+// The trouble must come back with the old value by more than half of what went away.
+TEST(Verify, AnImprovementIsConfirmedByAReturn) {
+    const Effect effect = judge(plan_for(), steady({.psi = 400}), steady({.psi = 100}), kLimits);
+    ASSERT_EQ(effect.verdict, Verdict::kImproved);
+    const Effect confirmed = confirm(plan_for(), effect, steady({.psi = 380}, 3));
+    EXPECT_EQ(confirmed.verdict, Verdict::kImproved);
+    EXPECT_EQ(confirmed.returned, 380);
+    EXPECT_NE(confirmed.why.find("and was 380 with the old value back"), std::string::npos)
+        << confirmed.why;
+    const Effect denied = confirm(plan_for(), effect, steady({.psi = 120}, 3));
+    EXPECT_EQ(denied.verdict, Verdict::kNoEffect);
+    EXPECT_NE(denied.why.find("but was 120 with the old value back"), std::string::npos)
+        << denied.why;
+    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 251}, 3)).verdict, Verdict::kImproved);
+    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 250}, 3)).verdict, Verdict::kNoEffect);
+    EXPECT_EQ(confirm(plan_for(), effect, {}).verdict, Verdict::kNoEffect) << "not measured";
+}
+
 // A second that begins `second` seconds after boot; group 20 has so much memory.
 std::unique_ptr<llamux_snapshot> snapshot_at(std::uint64_t second, std::uint64_t mib) {
     auto snapshot = std::make_unique<llamux_snapshot>();
@@ -322,6 +340,21 @@ TEST(Window, GrowthIsBetweenTwoSnapshotsInARow) {
     EXPECT_EQ(growth(*first, nullptr), std::nullopt);
     first->groups[0].signals.memory_current_bytes = LLAMUX_UNKNOWN;
     EXPECT_EQ(growth(*snapshot_at(6, 140), first.get()), std::nullopt);
+}
+
+// Twice as many waits, each half as long: no other share of the time.
+TEST(Window, WaitingForACpuIsAShareOfRunnableTime) {
+    const auto snapshot = snapshot_at(5, 100);
+    const auto share = [&] {
+        return window_of(*snapshot, nullptr).find(20)->of(Metric::kRunqWaitPermille);
+    };
+    EXPECT_EQ(share(), 0.0) << "it neither ran nor waited";
+    snapshot->groups[0].record.run_ns = 300'000'000;
+    snapshot->groups[0].record.runq_wait_ns = 100'000'000;
+    snapshot->groups[0].record.runq_wait_count = 50;
+    EXPECT_EQ(share(), 250.0);
+    snapshot->groups[0].record.runq_wait_count = 100;
+    EXPECT_EQ(share(), 250.0);
 }
 
 TEST(Verify, WithoutMeasurementsThereIsNoEffect) {
