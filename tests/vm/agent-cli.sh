@@ -32,7 +32,8 @@ in_cgroup() {
 	sh -c "echo \$\$ >$directory/cgroup.procs; exec $*" >/dev/null &
 }
 
-echo '{"measure": {"windows": 9}}' >$config
+# This machine will be so full that the model would pause.
+echo '{"pause_model_permille": 0, "measure": {"windows": 9}}' >$config
 
 # Without the module, and not permitted.
 expect 2 "the module is not loaded (no /dev/llamux): modprobe llamux" $agent ask "why?"
