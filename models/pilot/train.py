@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Trains the pilot model on one machine without a GPU; progress on stdout.
 
-  train.py --generator TOOL --out DIR [--steps N]
+  train.py --generator TOOL --out DIR [--steps N] [--episodes FILE]
 
 Writes vocabulary, checkpoint (resumes from it) and the finished weights to DIR.
+--episodes: what a fault suite measured (tests/gym/gym --export), among the
+generator's scenes.
 Every scene is seen once: data is made as it is needed, chunk by chunk from
 seeds, so a run is repeatable on one kind of CPU.
 """
 import argparse
+import json
 import os
 import random
 import time
@@ -23,6 +26,7 @@ CONFIG = dict(dim=256, layers=4, heads=4, kv_heads=2, head_dim=64, ffn=768, eps=
               rope_base=10000.0, context=1024)
 SCENES_PER_CHUNK = 2000
 WARM_UP = 40
+EPISODES_PER_CHUNK = 200  # drawn from the file's
 DECAY = 0.45  # last part of the run, in which the rate falls to nothing
 
 
@@ -31,12 +35,20 @@ def has_bf16():
         return "avx512_bf16" in file.read()
 
 
-def data(tool, tokenizer, seed, tokens_per_batch, skip):
+def read_episodes(path):
+    if not path:
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def data(tool, tokenizer, seed, tokens_per_batch, episodes, skip):
     """Endless batches; `skip` of them are passed over without being used."""
     chunk = 0
     while True:
         shuffle = random.Random(seed * 1000003 + chunk)
         rows = corpus.generate(tool, SCENES_PER_CHUNK, seed * 1000003 + chunk)
+        rows += shuffle.choices(episodes, k=EPISODES_PER_CHUNK) if episodes else []
         trees = [corpus.tree(tokenizer, row["samples"]) for row in rows]
         for batch in corpus.batches(trees, tokens_per_batch, shuffle):
             if skip > 0:
@@ -67,6 +79,7 @@ def main():
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--vocabulary", type=int, default=1536)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--episodes")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
 
@@ -99,7 +112,8 @@ def main():
         start = saved["step"]
         print(f"resumed at step {start}", flush=True)
 
-    batches = data(args.generator, tokenizer, args.seed + 1, args.batch_tokens, start)
+    batches = data(args.generator, tokenizer, args.seed + 1, args.batch_tokens,
+                   read_episodes(args.episodes), start)
     began, seen, smooth = time.time(), 0, None
     for step in range(start, args.steps):
         batch = next(batches)

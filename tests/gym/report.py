@@ -138,8 +138,36 @@ def judge_oracle(trial):
             return [felt_us(s) for s in trial["seconds"] if any(a < s["at"] <= b for a, b in windows)]
 
         effect = improvement(seconds_in(tried["without"]), seconds_in(tried["with"]))
-        out.append({"action": action_of(tried["candidate"]), "improvement": effect})
+        candidate = tried["candidate"]
+        out.append({"action": action_of(candidate), "phrase": candidate["phrase"],
+                    "improvement": effect})  # fmt: skip
     return sorted(out, key=lambda item: -item["improvement"][0])
+
+
+# ---- to learn from -------------------------------------------------------------
+
+NO_CHANGE = "no change"  # the phrase of the candidate that is always there
+
+
+def episodes(recorded):
+    """Measured effects as models/pilot/train.py reads them: one for each recorded scenario.
+
+    recorded: {kernel: {scenario: what gym --record has kept}}. Right is what helped most,
+    by more than chance; where nothing did, it is to change nothing.
+    """
+    out = []
+    for series, scenarios in recorded.items():
+        for name, found in sorted(scenarios.items()):
+            tried = found["candidates"]
+            if not tried or not found["prompt"]:
+                continue
+            helpful = [c for c in tried if c["improvement"][1] > 0]
+            best = max(helpful, key=lambda c: c["improvement"][0])["phrase"] if helpful else NO_CHANGE
+            phrases = [c["phrase"] for c in tried] + [NO_CHANGE]
+            sample = {"kind": "advise", "class": found["causes"][0], "segments": [found["prompt"]],
+                      "target": f" {best}", "candidates": [f" {phrase}" for phrase in phrases]}  # fmt: skip
+            out.append({"scenario": f"{series} {name}", "samples": [sample]})
+    return out
 
 
 # ---- all of a kernel -----------------------------------------------------------
@@ -156,14 +184,15 @@ def oracle_rows(trials, recorded):
     """A row for each scenario whose candidates were tried: by these trials, or earlier."""
     rows = [
         {"scenario": trial["scenario"], "runner": "oracle", "seed": trial.get("seed"),
-         "release": trial.get("kernel", ""), "candidates": judge_oracle(trial)}
+         "release": trial.get("kernel", ""), "prompt": trial.get("prompt", ""),
+         "causes": [fact["cause"] for fact in trial.get("facts", ())], "candidates": judge_oracle(trial)}
         for trial in trials if trial["runner"] == "oracle" and not trial.get("failed")
     ]  # fmt: skip
     done = {row["scenario"] for row in rows}
     for scenario, found in recorded.items():
         if scenario not in done:
-            tried = [{"action": tuple(c["action"]), "improvement": tuple(c["improvement"])}
-                     for c in found["candidates"]]  # fmt: skip
+            tried = [{**c, "action": tuple(c["action"]), "improvement": tuple(c["improvement"])}
+                     for c in found["candidates"]]
             rows.append({"scenario": scenario, "runner": "oracle", "recorded": found["date"],
                          "candidates": tried})  # fmt: skip
     return rows

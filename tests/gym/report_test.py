@@ -25,7 +25,7 @@ def noisy(level, n=8, seed=1):
 
 
 def candidate(knob="cpu.weight", direction="lower", cgroup=BATCH):
-    return {"knob": knob, "direction": direction, "cgroup": cgroup, "value_new": 50,
+    return {"knob": knob, "direction": direction, "cgroup": cgroup, "value_new": 50, "phrase": "move it",
             "probability_permille": 800}  # fmt: skip
 
 
@@ -119,6 +119,20 @@ class Judge(unittest.TestCase):
 
 
 class Oracle(unittest.TestCase):
+    def test_an_episode_has_what_helped_by_more_than_chance(self):
+        def tried(phrase, *improvement):
+            return {"phrase": phrase, "improvement": improvement}
+
+        found = {"prompt": "machine: best change:", "causes": ["CPU_CONTENTION"], "candidates": [
+            tried("lower it", 0.9, -0.1, 0.95), tried("raise it", 0.5, 0.4, 0.6)]}  # fmt: skip
+        harmful = {**found, "candidates": [tried("lower it", -0.2, -0.4, 0.1)]}
+        episodes = report.episodes({"6.12": {"cpu-hog": found, "leak": harmful,
+                                             "clock": {**found, "candidates": []}}})  # fmt: skip
+        self.assertEqual([e["scenario"] for e in episodes], ["6.12 cpu-hog", "6.12 leak"])
+        self.assertEqual(episodes[0]["samples"][0]["target"], " raise it")
+        self.assertEqual(episodes[0]["samples"][0]["candidates"], [" lower it", " raise it", " no change"])
+        self.assertEqual(episodes[1]["samples"][0]["target"], " no change")
+
     def test_best_candidate_first_and_share_of_it(self):
         values = [100_000] * 6 + [50_000] * 6 + [100_000] * 6 + [90_000] * 6
         oracle = {**trial("oracle", 1), "seconds": seconds(values), "trials": [

@@ -187,17 +187,17 @@ class Llamux:
         words = ["run", "--apply"] if acts else ["run"]
         self.service = subprocess.Popen(self.command(*words), stderr=log)
 
-    def advise(self):
-        """The rules' facts and candidates; the exit status says only whether there are any."""
+    def advise(self, *options):
+        """Facts and candidates; the exit status says only whether there are any."""
         done = subprocess.run(
-            self.command("--json", "advise", "--rules-only"), capture_output=True, text=True
+            self.command("--json", "advise", *options), capture_output=True, text=True
         )
         return json.loads(done.stdout)
 
-    def advise_on_trouble(self):
+    def advise_on_trouble(self, *options):
         """The first advice with a fact, or the last of some: trouble may need time to build up."""
         for _ in range(LOOKS):
-            advice = self.advise()
+            advice = self.advise(*options)
             if advice["facts"]:
                 break
         return advice
@@ -251,7 +251,7 @@ def present(path):
 
 
 def oracle(llamux, seconds_now):
-    """Tries each candidate by itself, between two phases without it."""
+    """Tries each candidate by itself, between two phases without it; the model only reads."""
     advice = llamux.advise_on_trouble()
     trials = []
     for candidate in advice["candidates"]:
@@ -318,7 +318,7 @@ class Trial:
     def play(self):
         scenario = self.scenario
         # Every trial has module and telemetry, whose cost is not what is compared.
-        self.llamux = Llamux(with_model=self.runner == "model" or scenario.asks)
+        self.llamux = Llamux(with_model=self.runner in ("model", "oracle") or scenario.asks)
         self.stage.start(WEB, f"{scenario.service} --seed {self.seed} --out {self.out}")
         began = self.service_began()
         if self.runner in ("no-op", "tuned", "rules", "model"):
@@ -350,7 +350,7 @@ class Trial:
     def act(self, seconds_now):
         if self.runner == "random":
             time.sleep(1)
-            advice = self.llamux.advise_on_trouble()
+            advice = self.llamux.advise_on_trouble("--rules-only")
             self.result["facts"] = advice["facts"]
             choice = random.Random(f"{self.scenario.name}{self.seed}").choice(advice["candidates"])
             self.result["suggested"] = choice
@@ -360,6 +360,7 @@ class Trial:
             time.sleep(4)
             advice, self.result["trials"] = oracle(self.llamux, seconds_now)
             self.result["facts"] = advice["facts"]
+            self.result["prompt"] = advice["prompt"]
 
     def record(self, began, onset):
         lines = [line.split() for line in self.out.read_text().splitlines()]
