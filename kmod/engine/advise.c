@@ -183,7 +183,7 @@ static void choose(const struct workspace *w, struct llamux_advice *advice)
 		if (i != best)
 			next = max_t(u32, next, w->permille[i]);
 	advice->margin_permille = w->permille[best] - next;
-	if (advice->margin_permille < LLX_ADVISE_MARGIN_PERMILLE)
+	if (advice->margin_permille < LLAMUX_ADVISE_MARGIN_PERMILLE)
 		best = w->n_candidates - 1;
 	advice->chosen = best;
 	advice->ranked_by = LLAMUX_RANKED_BY_MODEL;

@@ -20,11 +20,7 @@ struct llx_prompt;
  * Score of a candidate: log-probability of its phrase after the prompt, minus
  * that after the neutral prompt (only for a model that was not trained on the
  * task), divided by the phrase's tokens.
- *
- * How much more probable than the next one a change must be to be suggested;
- * below it the answer is "no change".
  */
-#define LLX_ADVISE_MARGIN_PERMILLE 100u
 
 /**
  * llx_advise_detect - snapshot to facts and candidates

@@ -105,7 +105,7 @@ class Chooser {
         for (auto it = p.begin(); it != p.end(); ++it) {
             next = it == best ? next : std::max(next, *it);
         }
-        const bool clear = (*best - next) * 1000 >= LLX_ADVISE_MARGIN_PERMILLE;
+        const bool clear = (*best - next) * 1000 >= LLAMUX_ADVISE_MARGIN_PERMILLE;
         return static_cast<u32>(clear ? best - p.begin() : p.end() - p.begin() - 1);
     }
 

@@ -204,7 +204,7 @@ TEST(Advise, ChoiceFollowsTheMargin) {
         const u32 a = advice.candidates[0].probability_permille;
         const u32 b = advice.candidates[1].probability_permille;
         EXPECT_EQ(advice.margin_permille, a > b ? a - b : b - a);
-        if (advice.margin_permille < LLX_ADVISE_MARGIN_PERMILLE) {
+        if (advice.margin_permille < LLAMUX_ADVISE_MARGIN_PERMILLE) {
             EXPECT_EQ(advice.chosen, 1u) << "too close: no change";
             ++close;
         } else {
