@@ -34,6 +34,9 @@ TickReport Loop::start() {
     for (const std::string& damage : journal->damage()) {
         report.events.push_back(make_event(EventType::kFailed, "journal damaged, " + damage));
     }
+    if (const Result<Experience> known = parts_.experience.load(); !known) {
+        report.events.push_back(make_event(EventType::kFailed, known.error().message));
+    }
     report_accounting(account_for_all(*journal, parts_.knobs, parts_.is_alive, parts_.listener),
                       report);
     reviewed_ns_ = parts_.clock.boot_ns();
@@ -220,7 +223,8 @@ Result<Suggestion> Loop::ask_model(const Sensed& sensed, TickReport& report) {
     if (!suggestion) {
         lose_device(suggestion.error(), report);
     }
-    return suggestion;
+    const Result<Experience> experience = parts_.experience.load();
+    return suggestion && experience ? weigh(std::move(*suggestion), *experience) : suggestion;
 }
 
 void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickReport& report) {
@@ -564,6 +568,9 @@ void Loop::report_change(const Result<Change>& change, TickReport& report) {
         return;
     }
     report.events.push_back(event_of(*change));
+    if (const Status learned = parts_.experience.learn(*change); !learned) {
+        report.events.push_back(make_event(EventType::kFailed, learned.error().message));
+    }
 }
 
 void Loop::report_accounting(const Accounting& accounting, TickReport& report) {
@@ -571,7 +578,7 @@ void Loop::report_accounting(const Accounting& accounting, TickReport& report) {
         report_change(change, report);
     }
     for (const Change& change : accounting.still_kept) {
-        report_change(change, report);
+        report.events.push_back(event_of(change));
     }
     for (const std::string& error : accounting.errors) {
         report.events.push_back(make_event(EventType::kFailed, "could not undo " + error));

@@ -29,6 +29,7 @@
 #include "core/suggestion.hpp"
 #include "core/window.hpp"
 #include "event.hpp"
+#include "kernel/experience_file.hpp"
 #include "kernel/journal.hpp"
 #include "kernel/knobs.hpp"
 #include "kernel/llamux_device.hpp"
@@ -55,6 +56,7 @@ struct LoopParts {
     const Knobs& knobs;
     const Journal& journal;
     const SuggestionStore& store;
+    const ExperienceFile& experience;
     Clock& clock;
     OpenDevice open_device;  // also binds the telemetry maps
     std::function<bool(const Owner&)> is_alive;
@@ -114,6 +116,7 @@ class Loop {
     Result<Suggestion> ask_model(const Sensed& sensed, TickReport& report);
     void report_refusal(const std::string& id, const std::string& knob, const Refusal& refusal,
                         TickReport& report);
+    // What was just closed, or why not; it teaches, so no change is reported twice.
     void report_change(const Result<Change>& change, TickReport& report);
     void report_accounting(const Accounting& accounting, TickReport& report);
     void degrade(const std::string& text, TickReport& report);

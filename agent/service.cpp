@@ -23,6 +23,7 @@ Service::Service(const Roots& roots, Config config, StepListener listener, std::
              [this](const std::string& sysctl) { return watch_.last_writing(sysctl); }),
       sense_(cgroups_, proc_, config_.groups),
       store_(roots.state),
+      experience_(roots.state),
       audit_(roots.state),
       journal_(std::make_unique<Journal>(
           roots.state, JournalWriter{std::move(boot_id), proc_.this_process()}, clock_)) {}
@@ -117,6 +118,7 @@ Loop Service::make_loop() {
         .knobs = knobs_,
         .journal = *journal_,
         .store = store_,
+        .experience = experience_,
         .clock = clock_,
         .open_device = [this] { return open_device(); },
         .is_alive = [this](const Owner& owner) { return proc_.is_alive(owner); },

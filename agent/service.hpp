@@ -46,6 +46,7 @@ class Service {
     const Journal& journal() const { return *journal_; }
     const Knobs& knobs() const { return knobs_; }
     const SuggestionStore& suggestions() const { return store_; }
+    const ExperienceFile& experience() const { return experience_; }
     Sense& sense() { return sense_; }
     Clock& clock() { return clock_; }
     const ProcFs& proc() const { return proc_; }
@@ -74,6 +75,7 @@ class Service {
     KernelKnobs knobs_;
     Sense sense_;
     SuggestionStore store_;
+    ExperienceFile experience_;
     AuditLog audit_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<BpfSource> telemetry_;

@@ -3,6 +3,7 @@
 // See advise.hpp.
 #include "advise/advise.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -66,6 +67,41 @@ Status check(const llamux_advice& answer) {
     return {};
 }
 
+// "No change" is the last of the list, and nothing speaks against it.
+void choose_by_rules(Suggestion& suggestion) {
+    while (suggestion.candidates[suggestion.chosen].here.speaks_against()) {
+        suggestion.chosen++;
+    }
+}
+
+// As choose() of kmod/engine/advise.c does, with weighed probabilities.
+void choose_by_probability(Suggestion& suggestion) {
+    std::uint64_t sum = 0;
+    std::uint64_t best = 0;
+    std::uint64_t next = 0;
+    suggestion.chosen = suggestion.candidates.size() - 1;
+    for (std::size_t i = 0; i < suggestion.candidates.size(); i++) {
+        const Candidate& candidate = suggestion.candidates[i];
+        const std::uint64_t weighed =
+            candidate.here.speaks_against()
+                ? 0
+                : std::uint64_t{candidate.probability_permille} * candidate.here.weight_permille();
+        sum += weighed;
+        if (weighed > best) {
+            next = best;
+            best = weighed;
+            suggestion.chosen = i;
+        } else {
+            next = std::max(next, weighed);
+        }
+    }
+    suggestion.margin_permille =
+        sum == 0 ? 0 : static_cast<std::uint32_t>(1000 * (best - next) / sum);
+    if (suggestion.margin_permille < LLAMUX_ADVISE_MARGIN_PERMILLE) {
+        suggestion.chosen = suggestion.candidates.size() - 1;
+    }
+}
+
 }  // namespace
 
 Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree, Clock& clock) {
@@ -94,6 +130,28 @@ Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree,
     if (const Candidate* change = suggestion.change()) {
         suggestion.id = suggestion_id(*change);
     }
+    return suggestion;
+}
+
+Suggestion weigh(Suggestion suggestion, const Experience& experience) {
+    bool any_shrinks = false;
+    for (Candidate& candidate : suggestion.candidates) {
+        if (candidate.is_change()) {
+            candidate.here = outcomes_of(experience, fact_of(suggestion, candidate).cause,
+                                         candidate.kind, candidate.direction, suggestion.wall_ns);
+            any_shrinks = any_shrinks || candidate.here.weight_permille() < 1000;
+        }
+    }
+    if (!any_shrinks) {
+        return suggestion;
+    }
+    if (suggestion.ranked_by == LLAMUX_RANKED_BY_MODEL) {
+        choose_by_probability(suggestion);
+    } else {
+        choose_by_rules(suggestion);
+    }
+    const Candidate* change = suggestion.change();
+    suggestion.id = change ? suggestion_id(*change) : "";
     return suggestion;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The kernel's answer to ADVISE -> Suggestion: checks it, copies it and puts
-// the names of groups back. Judges nothing.
+// the names of groups back. Then weighs it by what this machine has taught.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,12 @@
 namespace llamux {
 
 Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree, Clock& clock);
+
+// The same suggestion in the light of @experience, which may speak against changes:
+// those are not chosen. Of the others, the rules' choice is the next on their list; the
+// model's is the engine's rule on probabilities times weights. "No change" weighs in
+// full, and what was never tried or always helped leaves the suggestion as it is.
+Suggestion weigh(Suggestion suggestion, const Experience& experience);
 
 // The fact that a candidate answers: the one that names its group, else the
 // first. An empty fact where there is none.

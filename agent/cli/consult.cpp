@@ -65,7 +65,8 @@ Result<Consultation> consult(const Globals& globals, std::chrono::milliseconds w
     }
     look.sensed = std::move(*sensed);
     look.snapshot = advice->snapshot;
-    look.suggestion = std::move(*suggestion);
+    const Result<Experience> experience = look.service->experience().load();
+    look.suggestion = experience ? weigh(std::move(*suggestion), *experience) : *suggestion;
     if (look.suggestion.change() != nullptr) {
         if (const Status saved = look.service->suggestions().save(look.suggestion); !saved) {
             return saved.error();

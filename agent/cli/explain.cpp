@@ -54,6 +54,14 @@ void print_text(const Suggestion& suggestion, const std::vector<Change>& changes
     section("Ranking (score: nats a token over the neutral prompt)");
     std::printf("%s", ranking(suggestion, columns).c_str());
     item(confidence_line(suggestion));
+    section("Tried here before");
+    const std::vector<std::string> known = experience_lines(suggestion);
+    for (const std::string& line : known) {
+        item(line);
+    }
+    if (known.empty()) {
+        item("none of them, for this cause");
+    }
     if (suggestion.n_prompt_tokens > 0) {
         section("What the model saw");
         item(printable(suggestion.prompt));

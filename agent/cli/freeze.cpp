@@ -135,7 +135,13 @@ int unfreeze(const Globals& globals, const FreezeOptions& options) {
     }
     const Status recorded =
         record(**service, *journal, EntryType::kKnobFreed, *target, options.why);
-    return recorded ? say(globals, *target, false) : tell_error(globals, recorded.error());
+    if (!recorded) {
+        return tell_error(globals, recorded.error());
+    }
+    if (const Status forgotten = (*service)->experience().forget(target->kind); !forgotten) {
+        return tell_error(globals, forgotten.error());
+    }
+    return say(globals, *target, false);
 }
 
 using Run = int (*)(const Globals&, const FreezeOptions&);

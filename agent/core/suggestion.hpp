@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/catalogue.hpp"
+#include "core/experience.hpp"
 #include "core/knob.hpp"
 
 namespace llamux {
@@ -40,9 +41,10 @@ struct Candidate {
     std::string cgroup_path;
     std::uint64_t value_old = 0;
     std::uint64_t value_new = 0;
-    std::int32_t score = 0;  // micro-nats per token over the neutral prompt
-    std::uint32_t probability_permille = 0;
+    std::int32_t score = 0;                  // micro-nats per token over the neutral prompt
+    std::uint32_t probability_permille = 0;  // before weighing
     std::string phrase;
+    Outcomes here;  // of the like on this machine, when it was suggested
 
     [[nodiscard]] bool is_change() const { return kind != LLAMUX_ACTION_NONE; }
 };
@@ -54,7 +56,7 @@ struct Suggestion {
     std::uint64_t snapshot_sequence = 0;
     std::uint64_t window_ns = 0;
     std::uint32_t ranked_by = LLAMUX_RANKED_BY_NOTHING;
-    std::uint32_t margin_permille = 0;
+    std::uint32_t margin_permille = 0;  // after weighing
     std::uint32_t n_prompt_tokens = 0;
     std::uint64_t detect_ns = 0;
     std::uint64_t rank_ns = 0;

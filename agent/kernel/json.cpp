@@ -47,15 +47,20 @@ Result<Evidence> evidence_from_json(const Json& json) {
     return reader.finish(std::move(evidence));
 }
 
+std::uint32_t cause_of(JsonReader& reader) {
+    const std::string name = reader.string("cause");
+    for (std::uint32_t cause = 0; cause < LLAMUX_N_CAUSES; cause++) {
+        if (cause_name(cause) == name) {
+            return cause;
+        }
+    }
+    return LLAMUX_CAUSE_NONE;
+}
+
 Result<Fact> fact_from_json(const Json& json) {
     JsonReader reader(json);
     Fact fact;
-    const std::string cause = reader.string("cause");
-    for (std::uint32_t i = 0; i < LLAMUX_N_CAUSES; i++) {
-        if (cause_name(i) == cause) {
-            fact.cause = i;
-        }
-    }
+    fact.cause = cause_of(reader);
     fact.level = reader.small_number("level");
     fact.victim_id = reader.number("victim_id");
     fact.culprit_id = reader.number("culprit_id");
@@ -91,6 +96,17 @@ std::uint32_t direction_of(JsonReader& reader) {
     return LLAMUX_KEEP;
 }
 
+Result<Outcomes> outcomes_from_json(const Json& json) {
+    JsonReader reader(json);
+    const Outcomes outcomes{reader.small_number("tried"), reader.small_number("helped"),
+                            reader.small_number("worse")};
+    if (outcomes.tried > kMostTries || outcomes.helped > outcomes.tried ||
+        outcomes.worse > outcomes.tried - outcomes.helped) {
+        reader.fail("impossible counts");
+    }
+    return reader.finish(outcomes);
+}
+
 Result<Candidate> candidate_from_json(const Json& json) {
     JsonReader reader(json);
     Candidate candidate;
@@ -103,6 +119,9 @@ Result<Candidate> candidate_from_json(const Json& json) {
     candidate.score = static_cast<std::int32_t>(reader.signed_number("score"));
     candidate.probability_permille = reader.small_number("probability_permille");
     candidate.phrase = reader.string("phrase");
+    if (reader.has("here")) {  // not in recordings of older agents
+        candidate.here = reader.take(outcomes_from_json(reader.object("here")), "here");
+    }
     return reader.finish(std::move(candidate));
 }
 
@@ -208,6 +227,21 @@ Json to_json(const Fact& fact) {
             {"evidence", std::move(evidence)}};
 }
 
+Json to_json(const Outcomes& outcomes) {
+    return {{"tried", outcomes.tried},
+            {"helped", outcomes.helped},
+            {"worse", outcomes.worse},
+            {"weight_permille", outcomes.weight_permille()}};
+}
+
+Json to_json(const Lesson& lesson) {
+    return {{"cause", cause_name(lesson.cause)},
+            {"knob", knob_of(lesson.kind)},
+            {"direction", direction_word(lesson.direction)},
+            {"outcomes", to_json(lesson.outcomes)},
+            {"wall_ns", lesson.wall_ns}};
+}
+
 Json to_json(const Candidate& candidate) {
     return {{"knob", knob_of(candidate.kind)},
             {"direction", direction_word(candidate.direction)},
@@ -217,7 +251,8 @@ Json to_json(const Candidate& candidate) {
             {"value_new", number_to_json(candidate.value_new)},
             {"score", candidate.score},
             {"probability_permille", candidate.probability_permille},
-            {"phrase", candidate.phrase}};
+            {"phrase", candidate.phrase},
+            {"here", to_json(candidate.here)}};
 }
 
 Json to_json(const Suggestion& suggestion) {
@@ -367,6 +402,17 @@ Result<Suggestion> suggestion_from_json(const Json& json) {
     suggestion.chosen = reader.small_number("chosen");
     suggestion.prompt = reader.string("prompt");
     return reader.finish(std::move(suggestion));
+}
+
+Result<Lesson> lesson_from_json(const Json& json) {
+    JsonReader reader(json);
+    Lesson lesson;
+    lesson.cause = cause_of(reader);
+    lesson.kind = kind_of(reader);
+    lesson.direction = direction_of(reader);
+    lesson.outcomes = reader.take(outcomes_from_json(reader.object("outcomes")), "outcomes");
+    lesson.wall_ns = reader.number("wall_ns");
+    return reader.finish(lesson);
 }
 
 Result<Entry> entry_from_json(const Json& json) {

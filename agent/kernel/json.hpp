@@ -22,6 +22,7 @@ Json number_to_json(std::uint64_t value);
 Json to_json(const Settings& settings);
 Json to_json(const Evidence& evidence);
 Json to_json(const Fact& fact);
+Json to_json(const Outcomes& outcomes);
 Json to_json(const Candidate& candidate);
 Json to_json(const Suggestion& suggestion);
 Json to_json(const Plan& plan);
@@ -29,9 +30,11 @@ Json to_json(const Effect& effect);
 Json to_json(const Entry& entry);
 Json to_json(const Change& change);
 Json to_json(const Hold& hold);
+Json to_json(const Lesson& lesson);
 
 Result<Suggestion> suggestion_from_json(const Json& json);
 Result<Entry> entry_from_json(const Json& json);
+Result<Lesson> lesson_from_json(const Json& json);
 Result<Json> parse_json(std::string_view text);
 
 // One line, invalid UTF-8 in names replaced.

@@ -39,7 +39,8 @@ Replay::Replay(TemporaryDirectory state, const RecordingHeader& header, Config c
     : state_(std::move(state)),
       journal_(std::make_unique<Journal>(state_.path(), JournalWriter{header.boot_id, {}},
                                          world_.clock())),
-      store_(state_.path()) {
+      store_(state_.path()),
+      experience_(state_.path()) {
     world_.clock().set(header.clock_boot_ns, header.clock_wall_ns);
     const std::vector<Hold> holds = tuner_holds(header.tuners);
     loop_ =
@@ -48,6 +49,7 @@ Replay::Replay(TemporaryDirectory state, const RecordingHeader& header, Config c
                                    .knobs = world_.knobs(),
                                    .journal = *journal_,
                                    .store = store_,
+                                   .experience = experience_,
                                    .clock = world_.clock(),
                                    .open_device = [this]() -> Result<std::unique_ptr<Device>> {
                                        return world_.open_device();

@@ -38,6 +38,7 @@ class Replay {
     ReplayWorld world_;
     std::unique_ptr<Journal> journal_;
     SuggestionStore store_;
+    ExperienceFile experience_;  // begins with none
     std::unique_ptr<Loop> loop_;
     bool has_started_ = false;
 };

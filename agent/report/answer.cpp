@@ -107,6 +107,22 @@ std::vector<std::string> diff_lines(const Candidate& candidate) {
     return {line('-', candidate.value_old), line('+', candidate.value_new)};
 }
 
+std::vector<std::string> experience_lines(const Suggestion& suggestion) {
+    std::vector<std::string> lines;
+    for (const Candidate& candidate : suggestion.candidates) {
+        const Outcomes& here = candidate.here;
+        if (here.tried > 0) {
+            const std::string harm =
+                here.worse > 0 ? fmt::format(", made it worse {}", here.worse) : "";
+            lines.push_back(
+                fmt::format("{}: helped {} of {} times here, for this cause{}; counts {}",
+                            printable(candidate.phrase), here.helped, here.tried, harm,
+                            format_measure(here.weight_permille(), "permille")));
+        }
+    }
+    return lines;
+}
+
 std::string_view risk_words(std::uint32_t kind) {
     switch (kind) {
         case LLAMUX_ACTION_CPU_WEIGHT:
@@ -195,6 +211,12 @@ std::string answer_text(const Suggestion& suggestion, const llamux_snapshot& sna
     } else {
         section("Proposed change");
         item("none");
+    }
+    if (const std::vector<std::string> known = experience_lines(suggestion); !known.empty()) {
+        section("Tried here");
+        for (const std::string& line : known) {
+            item(line);
+        }
     }
     section("Confidence");
     item(confidence_line(suggestion));

@@ -34,6 +34,10 @@ std::vector<std::string> evidence_lines(const Suggestion& suggestion, std::size_
 // The knob before and after as two diff lines; empty for "no change".
 std::vector<std::string> diff_lines(const Candidate& candidate);
 
+// What is known from this machine of each change that was tried before, for its cause:
+// "lower cpu weight of group B: helped 1 of 4 times here, for this cause; counts 50 %".
+std::vector<std::string> experience_lines(const Suggestion& suggestion);
+
 // Why the change cannot do much harm, or what it may cost.
 std::string_view risk_words(std::uint32_t kind);
 

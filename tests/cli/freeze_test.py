@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Catches: a knob whose freezing is forgotten, not shown, or not given back.
 """llamux-agent freeze and unfreeze, each command a process of its own."""
+import json
+
 from harness import HEALTHY, NO_DATA, PROBLEM, AgentTest, main
 
 
@@ -28,6 +30,18 @@ class FreezeTest(AgentTest):
         self.expect(NO_DATA, "is not frozen", "unfreeze", "memory.high", "--group", "/other")
         self.expect(HEALTHY, "may change it again", "unfreeze", "memory.high")
         self.assertEqual(self.left_alone(), [])
+
+    def test_giving_back_forgets_what_was_learned(self):
+        def lesson(knob):
+            return {"cause": "CPU_CONTENTION", "knob": knob, "direction": "lower", "wall_ns": 1,
+                    "outcomes": {"tried": 3, "helped": 0, "worse": 0}}
+
+        self.expect(HEALTHY, "frozen", "freeze", "cpu.weight")
+        file = self.state / "experience.json"
+        file.write_text(json.dumps({"lessons": [lesson("cpu.weight"), lesson("cpu.max")]}))
+        self.expect(HEALTHY, "may change it again", "unfreeze", "cpu.weight")
+        self.assertEqual([one["knob"] for one in json.loads(file.read_text())["lessons"]],
+                         ["cpu.max"])
 
     def test_json(self):
         frozen = self.expect_json(HEALTHY, "freeze", "vm.swappiness")

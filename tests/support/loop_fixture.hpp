@@ -35,11 +35,13 @@ class LoopTest : public testing::Test {
         knobs = std::make_unique<KernelKnobs>(machine.knobs());
         journal = std::make_unique<Journal>(machine.journal(owner));
         store = std::make_unique<SuggestionStore>(machine.roots.state);
+        experience = std::make_unique<ExperienceFile>(machine.roots.state);
         loop = std::make_unique<Loop>(
             LoopParts{.sense = [this] { return sense->read(); },
                       .knobs = *knobs,
                       .journal = *journal,
                       .store = *store,
+                      .experience = *experience,
                       .clock = machine.clock,
                       .open_device = [this]() -> Result<std::unique_ptr<Device>> {
                           kernel.n_opened++;
@@ -84,6 +86,8 @@ class LoopTest : public testing::Test {
         candidate.cgroup_id = machine.id_of("/demo/hog");
         candidate.value_old = advised_old;
         candidate.value_new = advised_old / 2;
+        candidate.probability_permille = 900;
+        answer.candidates[1].probability_permille = 100;
         answer.chosen = 0;
     }
 
@@ -139,6 +143,7 @@ class LoopTest : public testing::Test {
     std::unique_ptr<KernelKnobs> knobs;
     std::unique_ptr<Journal> journal;
     std::unique_ptr<SuggestionStore> store;
+    std::unique_ptr<ExperienceFile> experience;
     std::unique_ptr<Loop> loop;
     std::vector<Event> events;
 };

@@ -243,6 +243,7 @@ TEST(SuggestionStoreTest, KeepsTheNewestAndFindsByPrefix) {
         suggestion.candidates[1].kind = LLAMUX_ACTION_SWAPPINESS;
         suggestion.candidates[1].value_new = 100;
         suggestion.candidates[1].score = -7;
+        suggestion.candidates[1].here = {3, 1, 2};
         suggestion.chosen = 1;
         ASSERT_TRUE(store.save(suggestion));
     }
@@ -257,6 +258,7 @@ TEST(SuggestionStoreTest, KeepsTheNewestAndFindsByPrefix) {
     ASSERT_TRUE(one) << one.error().message;
     ASSERT_TRUE(one->change());
     EXPECT_EQ(one->change()->score, -7);
+    EXPECT_EQ(one->change()->here, (Outcomes{3, 1, 2}));
     EXPECT_EQ(one->change()->value_new, 100u);
 }
 

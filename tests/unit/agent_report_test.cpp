@@ -143,6 +143,21 @@ TEST(Answer, ChangeIsADiffWithItsUndo) {
     EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
+TEST(Answer, SaysWhatWasTriedHereBefore) {
+    Suggestion suggestion = contention();
+    EXPECT_TRUE(experience_lines(suggestion).empty());
+    const std::string untried = answer_text(suggestion, llamux_snapshot{}, Style(false), 80);
+    EXPECT_EQ(untried.find("Tried here"), std::string::npos) << untried;
+    suggestion.candidates[1].phrase = "lower cpu weight of group B";
+    suggestion.candidates[1].here = {4, 1, 1};
+    EXPECT_EQ(
+        experience_lines(suggestion),
+        (std::vector<std::string>{"lower cpu weight of group B: helped 1 of 4 times here, for "
+                                  "this cause, made it worse 1; counts 42.8 %"}));
+    const std::string text = answer_text(suggestion, llamux_snapshot{}, Style(false), 80);
+    EXPECT_NE(text.find("Tried here\n  lower cpu weight"), std::string::npos) << text;
+}
+
 TEST(Answer, SaysWhatWasNotChecked) {
     llamux_snapshot snapshot{};
     EXPECT_EQ(not_checked_line(snapshot), "");

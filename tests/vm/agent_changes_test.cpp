@@ -452,11 +452,13 @@ class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
         Sense sense(cgroups, proc, {});
         const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, clock);
         const SuggestionStore store(roots.state);
+        const ExperienceFile experience(roots.state);
         Loop loop(
             LoopParts{.sense = [&sense] { return sense.read(); },
                       .knobs = knobs,
                       .journal = journal,
                       .store = store,
+                      .experience = experience,
                       .clock = clock,
                       .open_device = [this]() -> Result<std::unique_ptr<Device>> {
                           return std::unique_ptr<Device>(std::make_unique<FakeDevice>(kernel));
