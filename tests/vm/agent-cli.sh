@@ -88,6 +88,7 @@ json advise 'o["facts"][0]["victim"] == "/web.slice"' $agent --json advise
 id=$(python3 -c "import json; print(json.load(open('$log'))['id'])")
 expect 0 "What the model saw" $agent explain "$id"
 grep -q "it was not applied" $log || fail "explain says what came of it"
+grep -q "^Tried here before" $log || fail "explain says what was tried here"
 json explain 'o["suggestion"]["id"] == "'"$id"'" and o["changes"] == []' $agent --json explain "$id"
 
 # A recording of it, and what is decided on that without module or root.
