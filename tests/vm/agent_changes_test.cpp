@@ -29,6 +29,7 @@
 #include "loop.hpp"
 #include "rollback/rollback.hpp"
 #include "support/fake_device.hpp"
+#include "support/fake_machine.hpp"
 #include "validate/policy.hpp"
 
 namespace llamux {
@@ -446,11 +447,11 @@ class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
         return text ? *text : text.error().message;
     }
 
-    // From start to clean stop; every window looks the same, so the change is
-    // undone for want of effect.
+    // From start to clean stop, by a clock on which a slow host is not late.
     void live(const StepListener& listener) {
+        FakeClock ticks;
         Sense sense(cgroups, proc, {});
-        const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, clock);
+        const Journal journal(roots.state, JournalWriter{boot_id(), proc.this_process()}, ticks);
         const SuggestionStore store(roots.state);
         const ExperienceFile experience(roots.state);
         Loop loop(
@@ -459,7 +460,7 @@ class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
                       .journal = journal,
                       .store = store,
                       .experience = experience,
-                      .clock = clock,
+                      .clock = ticks,
                       .open_device = [this]() -> Result<std::unique_ptr<Device>> {
                           return std::unique_ptr<Device>(std::make_unique<FakeDevice>(kernel));
                       },
@@ -468,8 +469,7 @@ class WholeAgent : public RealKnobs, public testing::WithParamInterface<Step> {
             config);
         (void)loop.start();
         for (int i = 0; i < 30; i++) {
-            const TickReport report = loop.tick();
-            ::usleep(static_cast<useconds_t>(report.next.count()) * 1000 + 500);
+            ticks.advance_ms(static_cast<std::uint64_t>(loop.tick().next.count()) + 1);
         }
         (void)loop.stop();
     }
