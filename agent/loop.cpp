@@ -495,7 +495,7 @@ void Loop::finish() {
     situation_ = 0;
 }
 
-// Someone wrote a sysctl that we may have changed: looked at now, not at the
+// Someone wrote a knob that we may have changed: looked at now, not at the
 // next review.
 void Loop::stand_aside(TickReport& report) {
     std::uint64_t last_ns = 0;

@@ -19,8 +19,11 @@ Service::Service(const Roots& roots, Config config, StepListener listener, std::
       cgroups_(roots.cgroup),
       watch_(SysctlWatch::open(roots.sysctl_pin)),
       units_(SystemdBus::is_here(roots.run) ? std::make_unique<SystemdBus>(roots.run) : nullptr),
-      knobs_(cgroups_, proc_, units_.get(),
-             [this](const std::string& sysctl) { return watch_.last_writing(sysctl); }),
+      cgroup_watch_(roots.proc, clock_),
+      knobs_(
+          cgroups_, proc_, units_.get(),
+          [this](const std::string& sysctl) { return watch_.last_writing(sysctl); },
+          &cgroup_watch_),
       sense_(cgroups_, proc_, config_.groups),
       store_(roots.state),
       experience_(roots.state),
@@ -59,12 +62,13 @@ Status Service::stop_telemetry() {
 }
 
 Status Service::start_watch() {
+    const Status of_groups = cgroup_watch_.open();
     Result<SysctlWatch> watch = SysctlWatch::ensure(roots_.sysctl_pin, roots_.cgroup);
     if (!watch) {
         return watch.error();
     }
     watch_ = std::move(*watch);
-    return {};
+    return of_groups;
 }
 
 Result<std::unique_ptr<Device>> Service::open_device() {

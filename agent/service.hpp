@@ -33,7 +33,8 @@ class Service {
     Status start_telemetry();
     // Unloads what is pinned, whoever loaded it; also of start_watch().
     Status stop_telemetry();
-    // Notes who writes sysctls. Without it a writing shows only by its value.
+    // Notes who writes sysctls, and files of groups once they were changed. Without it
+    // a writing shows only by its value.
     Status start_watch();
     const BpfSource* telemetry() const { return telemetry_.get(); }
 
@@ -72,6 +73,7 @@ class Service {
     CgroupFs cgroups_;
     SysctlWatch watch_;
     std::unique_ptr<UnitBus> units_;  // none: systemd does not run
+    CgroupWatch cgroup_watch_;
     KernelKnobs knobs_;
     Sense sense_;
     SuggestionStore store_;

@@ -268,7 +268,7 @@ void start_telemetry(Service& service) {
 
 void start_watch(Service& service) {
     if (const Status started = service.start_watch(); !started) {
-        spdlog::warn("who writes sysctls is not seen, only what they are set to: {}",
+        spdlog::warn("who writes knobs is not seen, only what they are set to: {}",
                      started.error().message);
     }
 }

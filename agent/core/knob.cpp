@@ -95,8 +95,10 @@ bool is_page_counted(std::string_view file) {
 }  // namespace
 
 std::string writer_words(const Writing& writing) {
-    return writing.command + " (pid " + std::to_string(writing.pid) + ", uid " +
-           std::to_string(writing.uid) + ")";
+    const std::string pid = "(pid " + std::to_string(writing.pid);
+    return writing.command.empty()
+               ? "a program that has ended " + pid + ")"
+               : writing.command + " " + pid + ", uid " + std::to_string(writing.uid) + ")";
 }
 
 std::string knob_name(const KnobTarget& target) {

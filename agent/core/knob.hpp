@@ -53,7 +53,7 @@ struct Writing {
     std::uint64_t boot_ns = 0;
     std::int64_t pid = 0;
     std::uint32_t uid = 0;
-    std::string command;
+    std::string command;  // empty: it had ended when it was looked at
 };
 
 // "sysctl (pid 312, uid 0)".

@@ -38,6 +38,7 @@ struct CgroupTree {
 class Cgroup {
   public:
     std::uint64_t id() const { return id_; }
+    int fd() const { return directory_.get(); }  // of its directory; stays its own
     Result<std::string> read(const std::string& file) const;
     Status write(const std::string& file, std::string_view text) const;
     Status write_bounded(const std::string& file, std::string_view text,

@@ -69,6 +69,21 @@ Settings with_slope(const Cgroup& group, const Settings& settings) {
     return steps;
 }
 
+// All but those that a child writes for us, which nobody could tell from others.
+std::vector<std::string> watched_files(llamux_action_kind kind) {
+    std::vector<std::string> files;
+    for (const std::string_view file : knob_files(kind)) {
+        if (!may_block(std::string(file))) {
+            files.emplace_back(file);
+        }
+    }
+    return files;
+}
+
+std::optional<Writing> newer(const std::optional<Writing>& a, const std::optional<Writing>& b) {
+    return !a || (b && a->boot_ns < b->boot_ns) ? b : a;
+}
+
 bool is_of_cgroup(const KnobTarget& target) {
     return action_row(target.kind)->scope == LLAMUX_SCOPE_CGROUP;
 }
@@ -102,17 +117,54 @@ Result<std::string> KernelKnobs::keeper(const KnobTarget& target) const {
 }
 
 std::optional<Writing> KernelKnobs::last_writing(const KnobTarget& target) const {
+    if (is_of_cgroup(target)) {
+        return last_writing_of_group(target);
+    }
     std::optional<Writing> last;
-    if (!last_writing_ || is_of_cgroup(target)) {
+    if (!last_writing_) {
         return last;
     }
     for (const std::string_view file : knob_files(target.kind)) {
-        const std::optional<Writing> one = last_writing_(std::string(file));
-        if (one && (!last || last->boot_ns < one->boot_ns)) {
-            last = one;
-        }
+        last = newer(last, last_writing_(std::string(file)));
     }
     return last;
+}
+
+std::optional<Writing> KernelKnobs::last_writing_of_group(const KnobTarget& target) const {
+    if (watch_ == nullptr) {
+        return std::nullopt;
+    }
+    if (target.cgroup_path.empty()) {
+        return watch_->last_writing();
+    }
+    std::optional<Writing> last;
+    const Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
+    if (!group) {
+        return last;
+    }
+    for (const std::string& file : watched_files(target.kind)) {
+        if (!watch_->is_watching(*group, file)) {
+            watch_->begin(*group, file, writers_for_us(target));
+        }
+        last = newer(last, watch_->last_writing(*group, file));
+    }
+    return last;
+}
+
+// systemd writes the files of its units for whoever asks it to, and does not say
+// for whom: there only values tell.
+std::vector<pid_t> KernelKnobs::writers_for_us(const KnobTarget& target) const {
+    constexpr pid_t kSystemd = 1;
+    return unit_of(target).empty() ? std::vector<pid_t>{} : std::vector<pid_t>{kSystemd};
+}
+
+void KernelKnobs::watch(const KnobTarget& target, const Cgroup& group) const {
+    if (watch_ == nullptr) {
+        return;
+    }
+    for (const std::string& file : watched_files(target.kind)) {
+        watch_->begin(group, file, writers_for_us(target));
+    }
 }
 
 Result<Settings> KernelKnobs::read(const KnobTarget& target) const {
@@ -193,6 +245,9 @@ Status KernelKnobs::write(const KnobTarget& target, const Settings& settings,
     if (in_cgroup && !group) {
         return group.error();
     }
+    if (in_cgroup) {
+        watch(target, *group);
+    }
     const Settings steps = in_cgroup ? with_slope(*group, settings) : settings;
     for (std::size_t i = 0; i < steps.size(); i++) {
         Status written = in_cgroup ? write_cgroup_file(*group, steps[i])
@@ -213,6 +268,9 @@ Status KernelKnobs::write_unit(const std::string& unit, const KnobTarget& target
     const Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
     if (!group && !(target.cgroup_id == 0 && means_gone(group.error()))) {
         return group.error();
+    }
+    if (group) {
+        watch(target, *group);
     }
     const Settings steps = group ? with_slope(*group, settings) : settings;
     for (std::size_t i = 0; i < steps.size(); i++) {

@@ -14,6 +14,7 @@
 #include "core/knob.hpp"
 #include "core/result.hpp"
 #include "kernel/cgroup_fs.hpp"
+#include "kernel/cgroup_watch.hpp"
 #include "kernel/proc_fs.hpp"
 #include "kernel/unit_bus.hpp"
 
@@ -27,8 +28,9 @@ class Knobs {
     // delegated what is below it. Empty: the knob can be written.
     virtual Result<std::string> keeper(const KnobTarget&) const { return std::string(); }
 
-    // The last one of any of the knob's files, by whomever; nothing: none was
-    // seen, or it is no sysctl.
+    // The last one of any of the knob's files; nothing: none was seen. Of a sysctl
+    // by whomever; of a group's file by another process, and since we wrote it or
+    // first asked. A knob of a group without a path: of any group.
     virtual std::optional<Writing> last_writing(const KnobTarget&) const { return std::nullopt; }
 
     // The settings in force; empty for a write-only knob. A target without a
@@ -47,13 +49,14 @@ class KernelKnobs final : public Knobs {
 
     // @units is not owned and outlives this; nullptr: systemd does not run, and
     // every group's files are written. @last_writing may be empty: nobody
-    // watches.
+    // watches sysctls. @watch is not owned; nullptr: nobody watches groups.
     KernelKnobs(CgroupFs cgroups, ProcFs proc, UnitBus* units = nullptr,
-                LastWriting last_writing = {})
+                LastWriting last_writing = {}, CgroupWatch* watch = nullptr)
         : cgroups_(std::move(cgroups)),
           proc_(std::move(proc)),
           units_(units),
-          last_writing_(std::move(last_writing)) {}
+          last_writing_(std::move(last_writing)),
+          watch_(watch) {}
 
     Result<std::string> keeper(const KnobTarget& target) const override;
     std::optional<Writing> last_writing(const KnobTarget& target) const override;
@@ -67,6 +70,11 @@ class KernelKnobs final : public Knobs {
   private:
     // The unit whose own group it is, and whose properties are its knobs.
     std::string unit_of(const KnobTarget& target) const;
+    std::optional<Writing> last_writing_of_group(const KnobTarget& target) const;
+    // Who besides this process may write the group's files on our behalf.
+    std::vector<pid_t> writers_for_us(const KnobTarget& target) const;
+    // From before our own write on.
+    void watch(const KnobTarget& target, const Cgroup& group) const;
     Result<Settings> read_files(const KnobTarget& target) const;
     Result<Settings> read_without_group(const std::string& unit, const KnobTarget& target) const;
     Status write_unit(const std::string& unit, const KnobTarget& target, const Settings& settings,
@@ -76,6 +84,7 @@ class KernelKnobs final : public Knobs {
     ProcFs proc_;
     UnitBus* units_;
     LastWriting last_writing_;
+    CgroupWatch* watch_;
 };
 
 }  // namespace llamux

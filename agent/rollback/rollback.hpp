@@ -20,7 +20,7 @@
 namespace llamux {
 
 // Who has written the change's knob since the change was planned, other than
-// the processes that work with this journal. Only sysctls are watched.
+// the processes that work with this journal.
 std::optional<Writing> someone_elses(const Change& change, const LockedJournal& journal,
                                      const Knobs& knobs);
 

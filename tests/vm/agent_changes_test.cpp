@@ -2,7 +2,8 @@
 //
 // Catches: a knob that a real kernel (or systemd) rounds, couples or refuses
 // otherwise than the agent believes, a unit's group that is written behind
-// systemd's back, and a knob left changed by an agent that was killed. Runs as
+// systemd's back, our own write that is taken for someone else's, or theirs for
+// ours, and a knob left changed by an agent that was killed. Runs as
 // root in a guest, on real cgroups and sysctls; where systemd runs, the group is
 // a unit's, with groups below it that are delegated. The module is played by a
 // fake device, so that every change happens when the test wants it. Where
@@ -265,14 +266,21 @@ class RealKnobs : public testing::Test {
         EXPECT_TRUE(locked) << locked.error().message;
         return std::move(*locked);
     }
+    std::unique_ptr<CgroupWatch> open_watch() {
+        auto opened = std::make_unique<CgroupWatch>(roots.proc, clock);
+        const Status status = opened->open();
+        EXPECT_TRUE(status) << status.error().message;
+        return opened;
+    }
     // A process does @work and is killed at @deadly. Did it die there?
     bool dies_at(Step deadly, const std::function<void(const StepListener&)>& work) {
         const pid_t child = ::fork();
         if (child == 0) {
             if (units) {  // a connection is one process's
                 units = std::make_unique<SystemdBus>(roots.run);
-                knobs = KernelKnobs(cgroups, proc, units.get());
             }
+            watch = open_watch();  // so is this
+            knobs = KernelKnobs(cgroups, proc, units.get(), {}, watch.get());
             work([deadly](Step step) {
                 if (step == deadly) {
                     die();
@@ -290,8 +298,10 @@ class RealKnobs : public testing::Test {
     CgroupFs cgroups{roots.cgroup};
     std::unique_ptr<SystemdBus> units =
         is_systemd_here() ? std::make_unique<SystemdBus>(roots.run) : nullptr;
-    KernelKnobs knobs{cgroups, proc, units.get()};
     SystemClock clock;
+    // In every test, so that our own writes could be taken for another's.
+    std::unique_ptr<CgroupWatch> watch = open_watch();
+    KernelKnobs knobs{cgroups, proc, units.get(), {}, watch.get()};
     Settings saved;
 };
 
@@ -402,6 +412,93 @@ TEST_F(RealKnobs, AnOpenGroupThatIsRemovedFailsCleanly) {
     ASSERT_FALSE(text);
     EXPECT_TRUE(means_gone(text.error())) << text.error().message;
     make_group();
+}
+
+// ---- who writes -------------------------------------------------------------
+
+class RealWatch : public RealKnobs {
+  protected:
+    // Another process writes the value that is there. Which one?
+    pid_t another_writes() const {
+        const std::string same = read("cpu.weight");
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::_exit(group().write("cpu.weight", same) ? 0 : 1);
+        }
+        int status = -1;
+        EXPECT_EQ(::waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+        return child;
+    }
+    Result<Change> change_weight(LockedJournal& journal) const {
+        set_scene(kTrials[0]);
+        const Result<Action> action = action_of(kTrials[0]);
+        return action ? apply_action(*action, 1, journal, knobs, {}) : action.error();
+    }
+    const KnobTarget target = target_of(kTrials[0]);
+};
+
+TEST_F(RealWatch, WhoWritesOurValueToAChangedFileHasIt) {
+    LockedJournal journal = lock();
+    const Result<Change> change = change_weight(journal);
+    ASSERT_TRUE(change) << change.error().message;
+    ASSERT_FALSE(someone_elses(*change, journal, knobs)) << "it was us";
+    const pid_t pid = another_writes();
+    EXPECT_EQ(knobs.last_writing({LLAMUX_ACTION_CPU_WEIGHT, "", 0})->pid, pid);
+    const Result<Change> left = undo_change(change->number, "test", {}, journal, knobs, {});
+    ASSERT_TRUE(left) << left.error().message;
+    EXPECT_EQ(left->state, EntryType::kFrozen);
+    EXPECT_EQ(left->by, "a program that has ended (pid " + std::to_string(pid) + ")");
+    EXPECT_EQ(read("cpu.weight"), "50");
+}
+
+TEST_F(RealWatch, AKeptChangeIsGivenUpToWhoWritesIt) {
+    LockedJournal journal = lock();
+    const Result<Change> change = change_weight(journal);
+    ASSERT_TRUE(change) << change.error().message;
+    ASSERT_TRUE(keep_change(change->number, "better", {}, journal, {}));
+    EXPECT_EQ(account_for_all(journal, knobs, nobody_lives, {}).still_kept.size(), 1u);
+    another_writes();
+    const Accounting accounting = account_for_all(journal, knobs, nobody_lives, {});
+    ASSERT_EQ(accounting.closed.size(), 1u);
+    EXPECT_EQ(accounting.closed[0].state, EntryType::kFrozen);
+}
+
+TEST_F(RealWatch, WhoWroteBeforeTheChangeHasNothing) {
+    ASSERT_FALSE(knobs.last_writing(target)) << "watched from now on";
+    another_writes();
+    LockedJournal journal = lock();
+    const Result<Change> change = change_weight(journal);
+    ASSERT_TRUE(change) << change.error().message;
+    EXPECT_EQ(undo_change(change->number, "test", {}, journal, knobs, {})->state,
+              EntryType::kUndone);
+}
+
+// The event of a group that is gone can not be read; those after it can.
+TEST_F(RealWatch, AGroupThatVanishesHidesNobody) {
+    ASSERT_FALSE(knobs.last_writing(target));
+    another_writes();
+    remove_group();
+    make_group();
+    const KnobTarget anew = target_of(kTrials[0]);
+    ASSERT_FALSE(knobs.last_writing(anew)) << "another group";
+    const pid_t pid = another_writes();
+    EXPECT_EQ(knobs.last_writing(anew)->pid, pid);
+}
+
+TEST_F(RealWatch, AQueueThatOverflowsHidesNobodyLater) {
+    constexpr const char* kLength = "/proc/sys/fs/fanotify/max_queued_events";
+    const std::string was = *read_text(kLength);
+    std::ofstream(kLength) << 1 << std::endl;
+    watch = open_watch();
+    std::ofstream(kLength) << was << std::endl;
+    knobs = KernelKnobs(cgroups, proc, units.get(), {}, watch.get());
+    ASSERT_FALSE(knobs.last_writing(target));
+    const pid_t first = another_writes();
+    another_writes();
+    EXPECT_EQ(knobs.last_writing(target)->pid, first) << "the other one did not fit";
+    const pid_t third = another_writes();
+    EXPECT_EQ(knobs.last_writing(target)->pid, third);
 }
 
 // ---- the whole agent --------------------------------------------------------

@@ -39,9 +39,14 @@ ended "set by someone else: left"
 is 300 property batch CPUWeight
 expect 1 "this knob is left alone" \
 	llamux-agent apply --knob cpu.weight --group /system.slice/batch.service --value 200
-try cpu.weight web.service 50
-echo 70 >$web/cpu.weight
-ended "set by someone else: left"
-is 70 cat $web/cpu.weight
-expect 0 "may change it again" llamux-agent unfreeze cpu.weight --group /system.slice/web.service
+# By whom, and even if the value is the same.
+for value in 70 50; do
+	try cpu.weight web.service 50
+	echo $value >$web/cpu.weight
+	ended "set by contract-admin.* (pid $$, uid 0): left"
+	is $value cat $web/cpu.weight
+	expect 0 "left alone *.*cpu.weight: .*(pid $$, uid 0)" llamux-agent status
+	expect 0 "may change it again" llamux-agent unfreeze cpu.weight --group /system.slice/web.service
+	systemctl set-property --runtime web.service CPUWeight=100
+done
 finish
