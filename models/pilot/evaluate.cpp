@@ -122,12 +122,7 @@ class Evaluation {
         if (scene.advice.n_candidates < 2) {
             return;
         }
-        // letters in order of mention, as in service
         llamux_advice advice = scene.advice;
-        llx_letters letters;
-        llx_letters_assign(&letters, advice.facts, advice.n_facts);
-        advice.n_candidates = llx_candidates_build(scene.snapshot.get(), advice.facts,
-                                                   advice.n_facts, &letters, advice.candidates);
         if (llx_advise_rank(model_.context(), scene.snapshot.get(), &advice, nullptr, 0) != 0) {
             std::fprintf(stderr, "evaluate: ranking failed\n");
             return;
@@ -174,8 +169,7 @@ class Evaluation {
         if (advice.n_candidates < 2) {
             return;
         }
-        llx_letters letters;
-        llx_letters_assign(&letters, advice.facts, advice.n_facts);
+        llx_letters letters = scene.letters;
         const std::vector<llamux_fact> facts(advice.facts, advice.facts + advice.n_facts);
         Chooser chooser(model_);
         const u32 usual = chooser.choose(scene, facts, letters);
@@ -282,7 +276,8 @@ int main(int argc, char** argv) {
     llamux::pilot::Random random(seed);
     llamux::pilot::Evaluation evaluation(model, held_out, show);
     for (unsigned i = 0; i < scenes; ++i) {
-        const auto scene = llamux::pilot::make_scene(random, 1 + i % 3 / 2);
+        auto scene = llamux::pilot::make_scene(random, 1 + i % 3 / 2);
+        llamux::pilot::tell_as_service(scene);
         if (permute) {
             evaluation.permute(random, scene);
             continue;

@@ -277,9 +277,11 @@ bool is_curable(u32 cause) {
     }
 }
 
-// Service tells the worst fact first and gives letters in order of mention. Half
-// of the scenes have another order, so that the model reads both instead of guessing.
-constexpr unsigned kPermutedPercent = 50;
+void build_candidates(Scene& scene) {
+    auto& advice = scene.advice;
+    advice.n_candidates = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
+                                               &scene.letters, advice.candidates);
+}
 
 template <typename T>
 void permute(T* values, u32 n, Random& random) {
@@ -308,16 +310,19 @@ Scene make_scene(Random& random, unsigned trouble) {
 
     auto& advice = scene.advice;
     advice.n_facts = llx_detect(scene.snapshot.get(), baseline.get(), advice.facts);
-    std::copy_n(advice.facts, advice.n_facts, scene.told);
-    llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
-    if (random.chance(kPermutedPercent)) {
-        permute(scene.told, advice.n_facts, random);
-        permute(scene.letters.id, scene.letters.n, random);
-    }
-    advice.n_candidates = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
-                                               &scene.letters, advice.candidates);
+    tell_as_service(scene);
+    permute(scene.told, advice.n_facts, random);
+    permute(scene.letters.id, scene.letters.n, random);
+    build_candidates(scene);
     advice.chosen = best_candidate(scene);
     return scene;
+}
+
+void tell_as_service(Scene& scene) {
+    const auto& advice = scene.advice;
+    std::copy_n(advice.facts, advice.n_facts, scene.told);
+    llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
+    build_candidates(scene);
 }
 
 u32 best_candidate(const Scene& scene) {

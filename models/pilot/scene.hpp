@@ -15,8 +15,8 @@ namespace llamux::pilot {
 struct Scene {
     std::unique_ptr<llamux_snapshot> snapshot;
     llamux_advice advice{};  // as the rules see it
-    // As service has them, the worst fact first and letters in order of mention, or
-    // in any order.
+    // In any order, so that the model has to read them: where the worst fact came first
+    // and the victim had the first letter, it learned just that.
     llamux_fact told[LLAMUX_MAX_FACTS]{};
     llx_letters letters{};
 
@@ -26,6 +26,9 @@ struct Scene {
 
 // `trouble`: how many things go wrong at once, 0 to 3.
 Scene make_scene(Random& random, unsigned trouble);
+
+// The worst fact first and letters in order of mention instead.
+void tell_as_service(Scene& scene);
 
 // Index of the candidate that should be chosen. The rules' first, except where
 // the worst trouble is one that no setting cures and the rest is small, or
