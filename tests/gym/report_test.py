@@ -181,11 +181,18 @@ class Kept(unittest.TestCase):
             for part in ("agent/llamux-agent", "kmod/6.12/llamux.ko", "tests/gym/workload"):
                 (build / part).parent.mkdir(parents=True)
                 (build / part).write_text("one")
-            kept_trials.Trials(build, "6.12", "6.12").keep("a", {"runner": "rules"})
+            kept_trials.Trials(build, "6.12", "6.12").keep("a", trial("rules", 1))
             mine, n_others = kept_trials.Trials(build, "6.12", "6.12").all()
             self.assertEqual((list(mine), n_others), (["a"], 0))
             (build / "kmod/6.12/llamux.ko").write_text("two")
             self.assertEqual(kept_trials.Trials(build, "6.12", "6.12").all(), ({}, 1))
+
+    def test_another_model_matters_where_the_module_has_one(self):
+        trials = kept_trials.Trials.__new__(kept_trials.Trials)
+        trials.made_with = {"agent": "a", "model": "m"}
+        for runner, scenario, parts in (("rules", "leak", {"agent"}), ("model", "leak", {"agent", "model"}),
+                                        ("rules", "self", {"agent", "model"})):  # fmt: skip
+            self.assertEqual(set(trials.parts_of(trial(runner, 1, scenario=scenario))), parts)
 
 
 class Reliability(unittest.TestCase):

@@ -43,6 +43,10 @@ class Scenario:
     def tunable(self):
         return bool(self.actions)
 
+    def has_model(self, runner):
+        """Whether the module has the model in a trial, and not only the rules."""
+        return self.asks or runner in ("model", "oracle")
+
     @property
     def is_tuneds(self):
         """What of TuneD's profile a guest has files for is about memory and the disk."""

@@ -318,7 +318,7 @@ class Trial:
     def play(self):
         scenario = self.scenario
         # Every trial has module and telemetry, whose cost is not what is compared.
-        self.llamux = Llamux(with_model=self.runner in ("model", "oracle") or scenario.asks)
+        self.llamux = Llamux(with_model=scenario.has_model(self.runner))
         self.stage.start(WEB, f"{scenario.service} --seed {self.seed} --out {self.out}")
         began = self.service_began()
         if self.runner in ("no-op", "tuned", "rules", "model"):

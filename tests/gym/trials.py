@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vm"))
 import guest  # noqa: E402
+from scenarios import BY_NAME  # noqa: E402
 
 MODEL = HERE.parents[1] / "models/llamux-pilot-q8_0.gguf"
 
@@ -33,14 +34,19 @@ class Trials:
         self.folder = build / "gym" / series
         self.made_with = made_with(build, release)
 
+    def parts_of(self, trial):
+        """What this trial is made with: without the model where the module has none."""
+        has_model = BY_NAME[trial["scenario"]].has_model(trial["runner"])
+        return {part: of for part, of in self.made_with.items() if part != "model" or has_model}
+
     def keep(self, name, trial):
         """In one step: the next run may be cut off at any moment."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(trial | {"made_with": self.made_with}, indent=1)
+        text = json.dumps(trial | {"made_with": self.parts_of(trial)}, indent=1)
         guest.write_whole(self.folder / f"{name}.json", text.encode())
 
     def all(self):
         """({name: trial}, how many are of another build)."""
         found = {path.stem: json.loads(path.read_text()) for path in self.folder.glob("*.json")}
-        mine = {name: t for name, t in found.items() if t.get("made_with") == self.made_with}
+        mine = {name: t for name, t in found.items() if t.get("made_with") == self.parts_of(t)}
         return mine, len(found) - len(mine)
