@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Catches: a knob that a real kernel (or systemd) rounds, couples or refuses
-// otherwise than the agent believes, a unit's group that is written behind
-// systemd's back, our own write that is taken for someone else's, or theirs for
-// ours, and a knob left changed by an agent that was killed. Runs as
-// root in a guest, on real cgroups and sysctls; where systemd runs, the group is
-// a unit's, with groups below it that are delegated. The module is played by a
-// fake device, so that every change happens when the test wants it. Where
-// LLAMUX_POWER_CUT names a folder (tests/vm/power-cut), the journal is kept there,
-// and what would be killed takes the machine down with it.
+// otherwise than the agent believes, a unit's group that is written behind systemd's
+// back, our own write that is taken for someone else's, or theirs for ours, and a
+// knob left changed by an agent that was killed. Runs as root in a guest, on real
+// cgroups and sysctls; where systemd runs, the group is a unit's, with groups below
+// it that are delegated. The module is played by a fake device. Where LLAMUX_POWER_CUT
+// names a folder (tests/vm/power-cut), the journal is kept there, and what would be
+// killed takes the machine down with it.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -420,10 +419,9 @@ class RealWatch : public RealKnobs {
   protected:
     // Another process writes the value that is there. Which one?
     pid_t another_writes() const {
-        const std::string same = read("cpu.weight");
         const pid_t child = ::fork();
         if (child == 0) {
-            ::_exit(group().write("cpu.weight", same) ? 0 : 1);
+            ::_exit(group().write("cpu.weight", read("cpu.weight")) ? 0 : 1);
         }
         int status = -1;
         EXPECT_EQ(::waitpid(child, &status, 0), child);
