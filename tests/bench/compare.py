@@ -144,7 +144,9 @@ def main():
     bound = bounds(engines[0])
     measure(engines, rows, 3 if options.quick else 5)
     print_table(engines, rows, bound)
-    print(f"loading, from the page cache: {engines[0].ask('load', 1):.2f} GB/s")
+    loads = [engines[0].ask("load", 1) for _ in range(5)]
+    print(f"loading, from the page cache: {statistics.median(loads):.2f}"
+          f" ({min(loads):.2f}..{max(loads):.2f}) GB/s; into memory not used before: {loads[0]:.2f}")
     print(f"a loop's start and end on 2 threads: {engines[0].ask('barrier', 2):.2f} us")
     print("versions: " + "; ".join(f"{e.name}: {e.version}" for e in engines))
     write_json(engines, rows, bound, os.path.join(options.out, "compare.json"))
