@@ -401,27 +401,38 @@ void Loop::settle(LoopState then) {
     state_ = LoopState::kSettling;
 }
 
+// Nothing: it can not be had now, or somebody rolled the change back meanwhile.
+std::optional<LockedJournal> Loop::lock_for_verdict(TickReport& report) {
+    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    if (!journal) {
+        degrade(journal.error().message, report);
+        return std::nullopt;
+    }
+    const Change* change = find_change(journal->changes(), change_);
+    if (!change || !change->unfinished()) {
+        finish();
+        return std::nullopt;
+    }
+    return std::move(*journal);
+}
+
 void Loop::judge_effect(TickReport& report) {
     const bool complete = after_.size() >= config_.measure.windows;
     const bool overdue = parts_.clock.boot_ns() > deadline_ns_;
     if (after_.size() < kMinWindows && !overdue) {
         return;
     }
-    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    std::optional<LockedJournal> journal = lock_for_verdict(report);
     if (!journal) {
-        degrade(journal.error().message, report);
         return;
     }
-    const Change* change = find_change(journal->changes(), change_);
-    if (!change || !change->unfinished()) {
-        return finish();  // somebody rolled it back meanwhile
-    }
-    const Effect effect = judge(change->plan, before_, after_, config_.measure);
+    const Change& change = *find_change(journal->changes(), change_);
+    const Effect effect = judge(change.plan, before_, after_, config_.measure);
     if (!complete && !overdue && effect.verdict != Verdict::kWorse) {
         return;
     }
     if (effect.verdict == Verdict::kImproved && !overdue && config_.measure.return_windows != 0 &&
-        may_return(change->plan.target.kind)) {
+        may_return(change.plan.target.kind)) {
         return give_back(effect, *journal, report);
     }
     end_change(effect, *journal, report);
@@ -458,17 +469,13 @@ void Loop::judge_return(TickReport& report) {
     if (returned_.size() < config_.measure.return_windows && !overdue) {
         return;
     }
-    Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);
+    std::optional<LockedJournal> journal = lock_for_verdict(report);
     if (!journal) {
-        degrade(journal.error().message, report);
         return;
     }
-    const Change* change = find_change(journal->changes(), change_);
-    if (!change || !change->unfinished()) {
-        return finish();  // somebody rolled it back meanwhile
-    }
-    const Effect effect = confirm(change->plan, effect_, returned_);
-    if (effect.verdict == Verdict::kImproved && !someone_elses(*change, *journal, parts_.knobs)) {
+    const Change& change = *find_change(journal->changes(), change_);
+    const Effect effect = confirm(change.plan, effect_, returned_);
+    if (effect.verdict == Verdict::kImproved && !someone_elses(change, *journal, parts_.knobs)) {
         const Result<Change> again = apply_again(change_, *journal, parts_.knobs, parts_.listener);
         if (!again || !again->unfinished()) {
             report_change(again, report);

@@ -100,6 +100,7 @@ class Loop {
     bool is_contradicted();
     void apply(const Sensed& sensed, TickReport& report);
     void settle(LoopState then);
+    std::optional<LockedJournal> lock_for_verdict(TickReport& report);
     void judge_effect(TickReport& report);
     void end_change(const Effect& effect, LockedJournal& journal, TickReport& report);
     void give_back(const Effect& effect, LockedJournal& journal, TickReport& report);
