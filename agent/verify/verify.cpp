@@ -23,6 +23,8 @@ double mad_correction(std::size_t n) {
     return n - kMinWindows < std::size(kFactors) ? kFactors[n - kMinWindows] : size / (size - 0.8);
 }
 constexpr double kSevereRisePermille = 100;
+// Of what a change took away. Not all of it is back at once: queues fill slowly.
+constexpr double kCameBack = 0.25;
 
 double median(std::vector<double> values) {
     std::sort(values.begin(), values.end());
@@ -339,7 +341,8 @@ Effect confirm(const Plan& plan, Effect effect, const std::vector<Window>& retur
         return effect;
     }
     effect.returned = median(values);
-    const bool came_back = *effect.returned > (effect.before + effect.after) / 2;
+    const bool came_back =
+        *effect.returned > effect.after + kCameBack * (effect.before - effect.after);
     if (!came_back) {
         effect.verdict = Verdict::kNoEffect;
     }

@@ -38,8 +38,8 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
              const MeasureLimits& limits);
 
 // The same effect in the light of @returned, windows with the old value back: an
-// improvement stays one if the trouble came back with it, by more than half of
-// what the change took away. Else it was not the change, and is no effect.
+// improvement stays one if the trouble came back with it, by more than a quarter
+// of what the change took away. Else it was not the change, and is no effect.
 Effect confirm(const Plan& plan, Effect effect, const std::vector<Window>& returned);
 
 // Fewest windows on each side that allow a judgement.

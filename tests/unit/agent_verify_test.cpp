@@ -300,7 +300,8 @@ TEST(Verify, WithoutAGroupThatIsSlowedTheSystemIsMeasuredWhole) {
     EXPECT_DOUBLE_EQ(effect.after, 638);
 }
 
-// The trouble must come back with the old value by more than half of what went away.
+// The trouble must come back with the old value by more than a quarter of what went away:
+// recorded in the gym (cpu-hog, 6.12), 1000 permille, 246, and 504 after two seconds.
 TEST(Verify, AnImprovementIsConfirmedByAReturn) {
     const Effect effect = judge(plan_for(), steady({.psi = 400}), steady({.psi = 100}), kLimits);
     ASSERT_EQ(effect.verdict, Verdict::kImproved);
@@ -313,8 +314,8 @@ TEST(Verify, AnImprovementIsConfirmedByAReturn) {
     EXPECT_EQ(denied.verdict, Verdict::kNoEffect);
     EXPECT_NE(denied.why.find("but was 120 with the old value back"), std::string::npos)
         << denied.why;
-    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 251}, 3)).verdict, Verdict::kImproved);
-    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 250}, 3)).verdict, Verdict::kNoEffect);
+    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 176}, 3)).verdict, Verdict::kImproved);
+    EXPECT_EQ(confirm(plan_for(), effect, steady({.psi = 175}, 3)).verdict, Verdict::kNoEffect);
     EXPECT_EQ(confirm(plan_for(), effect, {}).verdict, Verdict::kNoEffect) << "not measured";
 }
 
