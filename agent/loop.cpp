@@ -505,12 +505,8 @@ void Loop::finish() {
 // Someone wrote a knob that we may have changed: looked at now, not at the
 // next review.
 void Loop::stand_aside(TickReport& report) {
-    std::uint64_t last_ns = 0;
-    for (std::uint32_t kind = 0; kind < LLAMUX_N_ACTIONS; kind++) {
-        const auto writing =
-            parts_.knobs.last_writing({static_cast<llamux_action_kind>(kind), "", 0});
-        last_ns = std::max(last_ns, writing ? writing->boot_ns : 0);
-    }
+    const std::optional<Writing> writing = parts_.knobs.last_writing_of_any();
+    const std::uint64_t last_ns = writing ? writing->boot_ns : 0;
     if (last_ns == written_ns_) {
         return;
     }

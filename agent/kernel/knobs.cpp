@@ -56,12 +56,12 @@ Settings with_slope(const Cgroup& group, const Settings& settings) {
     constexpr llamux_action_kind kKind = LLAMUX_ACTION_MEMORY_HIGH;
     Settings steps;
     for (const Setting& setting : settings) {
-        const Result<std::string> used = group.read("memory.current");
-        if (setting.file == "memory.high" && used) {
-            for (const std::uint64_t limit :
-                 memory_high_slope(knob_number(kKind, {{"memory.current", *used}}),
-                                   knob_number(kKind, {setting}))) {
-                steps.push_back({setting.file, std::to_string(limit)});
+        if (setting.file == "memory.high") {
+            const Result<std::string> used = group.read("memory.current");
+            const std::uint64_t limit = knob_number(kKind, {setting});
+            for (const std::uint64_t step :
+                 memory_high_slope(used ? knob_number(kKind, {{"", *used}}) : 0, limit)) {
+                steps.push_back({setting.file, std::to_string(step)});
             }
         }
         steps.push_back(setting);
@@ -131,13 +131,10 @@ std::optional<Writing> KernelKnobs::last_writing(const KnobTarget& target) const
 }
 
 std::optional<Writing> KernelKnobs::last_writing_of_group(const KnobTarget& target) const {
-    if (watch_ == nullptr) {
-        return std::nullopt;
-    }
-    if (target.cgroup_path.empty()) {
-        return watch_->last_writing();
-    }
     std::optional<Writing> last;
+    if (watch_ == nullptr) {
+        return last;
+    }
     const Result<Cgroup> group = cgroups_.open(target.cgroup_path, target.cgroup_id);
     if (!group) {
         return last;
@@ -147,6 +144,17 @@ std::optional<Writing> KernelKnobs::last_writing_of_group(const KnobTarget& targ
             watch_->begin(*group, file, writers_for_us(target));
         }
         last = newer(last, watch_->last_writing(*group, file));
+    }
+    return last;
+}
+
+std::optional<Writing> KernelKnobs::last_writing_of_any() const {
+    std::optional<Writing> last = watch_ == nullptr ? std::nullopt : watch_->last_writing();
+    for (std::uint32_t i = 0; i < LLAMUX_N_ACTIONS; i++) {
+        const KnobTarget system{static_cast<llamux_action_kind>(i), "", 0};
+        if (!is_of_cgroup(system)) {
+            last = newer(last, last_writing(system));
+        }
     }
     return last;
 }

@@ -30,8 +30,10 @@ class Knobs {
 
     // The last one of any of the knob's files; nothing: none was seen. Of a sysctl
     // by whomever; of a group's file by another process, and since we wrote it or
-    // first asked. A knob of a group without a path: of any group.
+    // first asked.
     virtual std::optional<Writing> last_writing(const KnobTarget&) const { return std::nullopt; }
+    // Of all sysctls, and of all groups' files that are watched.
+    virtual std::optional<Writing> last_writing_of_any() const { return std::nullopt; }
 
     // The settings in force; empty for a write-only knob. A target without a
     // cgroup id may be a unit that has no group at this moment.
@@ -60,6 +62,7 @@ class KernelKnobs final : public Knobs {
 
     Result<std::string> keeper(const KnobTarget& target) const override;
     std::optional<Writing> last_writing(const KnobTarget& target) const override;
+    std::optional<Writing> last_writing_of_any() const override;
     Result<Settings> read(const KnobTarget& target) const override;
     Status write(const KnobTarget& target, const Settings& settings,
                  const std::function<void()>& between = {}) const override;

@@ -20,7 +20,7 @@ class CgroupWatchTest : public testing::Test {
   protected:
     void SetUp() override {
         if (const Status opened = watch.open(); !opened) {
-            GTEST_SKIP() << "not root: " << opened.error().message;
+            GTEST_SKIP() << "who writes a group's files is not checked: " << opened.error().message;
         }
         machine.add_group("/hog");
         watch.begin(group(), kFile, {});
