@@ -277,6 +277,12 @@ bool is_curable(u32 cause) {
     }
 }
 
+void tell_in_order(Scene& scene) {
+    const auto& advice = scene.advice;
+    std::copy_n(advice.facts, advice.n_facts, scene.told);
+    llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
+}
+
 void build_candidates(Scene& scene) {
     auto& advice = scene.advice;
     advice.n_candidates = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
@@ -310,7 +316,7 @@ Scene make_scene(Random& random, unsigned trouble) {
 
     auto& advice = scene.advice;
     advice.n_facts = llx_detect(scene.snapshot.get(), baseline.get(), advice.facts);
-    tell_as_service(scene);
+    tell_in_order(scene);
     permute(scene.told, advice.n_facts, random);
     permute(scene.letters.id, scene.letters.n, random);
     build_candidates(scene);
@@ -319,9 +325,7 @@ Scene make_scene(Random& random, unsigned trouble) {
 }
 
 void tell_as_service(Scene& scene) {
-    const auto& advice = scene.advice;
-    std::copy_n(advice.facts, advice.n_facts, scene.told);
-    llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
+    tell_in_order(scene);
     build_candidates(scene);
 }
 
