@@ -269,14 +269,14 @@ struct llamux_advice {
 };
 
 #define LLAMUX_ADVISE_RULES_ONLY (1u << 0)
+/* Use the session's last snapshot instead of taking one (@signals is 0). */
+#define LLAMUX_ADVISE_LAST_SNAPSHOT (1u << 1)
+
 /*
  * How much more probable than the next one a change must be to be chosen;
  * below it "no change" is.
  */
 #define LLAMUX_ADVISE_MARGIN_PERMILLE 100u
-
-/* Use the session's last snapshot instead of taking one (@signals is 0). */
-#define LLAMUX_ADVISE_LAST_SNAPSHOT (1u << 1)
 
 enum llamux_ranked_by {
 	LLAMUX_RANKED_BY_NOTHING, /* no fact: "no change" */

@@ -16,12 +16,6 @@
 
 struct llx_prompt;
 
-/*
- * Score of a candidate: log-probability of its phrase after the prompt, minus
- * that after the neutral prompt (only for a model that was not trained on the
- * task), divided by the phrase's tokens.
- */
-
 /**
  * llx_advise_detect - snapshot to facts and candidates
  * @snapshot: any content
@@ -43,6 +37,10 @@ void llx_advise_detect(const struct llamux_snapshot *snapshot,
  * @advice: as llx_advise_detect() left it; on an error it stays so
  * @text: out, (@text_size): the prompt the model saw, NUL ended, cut if it has
  *	to be; may be NULL
+ *
+ * A candidate's score: log-probability of its phrase after the prompt, minus
+ * that after the neutral prompt (only for a model that was not trained on the
+ * task), divided by the phrase's tokens.
  *
  * Without a context, a fact or a choice to make nothing is done. May sleep.
  * Return: 0; -E2BIG the prompt does not fit the context; -EINTR; -ENOMEM;
