@@ -93,6 +93,8 @@ void Loop::begin_change(const Candidate& candidate, const Fact& fact) {
     candidate_ = candidate;
     fact_ = fact;
     by_person_ = true;
+    seen_again_ = false;
+    contradicted_ = false;
     before_.clear();
     after_.clear();
     returned_.clear();
@@ -324,6 +326,9 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
             // The first window began before the measuring did: longer, and
             // under the model's own load.
             before_.push_back(window);
+            if (before_.size() > 1) {
+                look_again();
+            }
             if (before_.size() > config_.measure.windows) {
                 before_.erase(before_.begin());
                 apply(sensed, report);
@@ -347,29 +352,28 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
     }
 }
 
-// Is the last window's trouble one for which this knob would be moved the other
-// way? A look at the moment in which a load begins can take culprit for victim.
-bool Loop::is_contradicted() {
+// The trouble may be over by now, or a look at the moment in which a load begins
+// took culprit for victim.
+void Loop::look_again() {
     const Result<Advice> now =
         device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT | LLAMUX_ADVISE_RULES_ONLY);
+    bool says_same = false;
     bool says_opposite = false;
     for (std::uint32_t i = 0; now && i < now->answer.n_candidates; i++) {
         const llamux_candidate& candidate = now->answer.candidates[i];
-        if (candidate.kind != candidate_.kind || candidate.cgroup_id != candidate_.cgroup_id) {
-            continue;
+        if (candidate.kind == candidate_.kind && candidate.cgroup_id == candidate_.cgroup_id) {
+            (candidate.direction == candidate_.direction ? says_same : says_opposite) = true;
         }
-        if (candidate.direction == candidate_.direction) {
-            return false;
-        }
-        says_opposite = true;
     }
-    return says_opposite;
+    seen_again_ = seen_again_ || says_same;
+    contradicted_ = says_opposite && !says_same;
 }
 
 void Loop::apply(const Sensed& sensed, TickReport& report) {
-    if (!by_person_ && is_contradicted()) {
-        report_refusal(suggestion_id(candidate_), candidate_text(candidate_),
-                       Refusal{RefusalReason::kContradicted, {}}, report);
+    if (!by_person_ && (contradicted_ || !seen_again_)) {
+        const auto why = contradicted_ ? RefusalReason::kContradicted : RefusalReason::kPassed;
+        report_refusal(suggestion_id(candidate_), candidate_text(candidate_), Refusal{why, {}},
+                       report);
         return finish();
     }
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kExclusive);

@@ -97,7 +97,7 @@ class Loop {
     void watch(const Sensed& sensed, TickReport& report);
     void consider(const Suggestion& suggestion, const Sensed& sensed, TickReport& report);
     void measure(const Sensed& sensed, TickReport& report);
-    bool is_contradicted();
+    void look_again();
     void apply(const Sensed& sensed, TickReport& report);
     void settle(LoopState then);
     std::optional<LockedJournal> lock_for_verdict(TickReport& report);
@@ -149,6 +149,8 @@ class Loop {
     Candidate candidate_;
     Fact fact_;
     bool by_person_ = false;
+    bool seen_again_ = false;    // the trouble, in a window that was measured before
+    bool contradicted_ = false;  // in the last of them
     SnapshotPtr snapshot_;
     std::vector<Window> before_;
     std::vector<Window> after_;

@@ -24,6 +24,7 @@ namespace llamux {
     X(ValueUnknown, "the knob's present value is not known")                            \
     X(ValueMoved, "the knob no longer has the value the advice was made for")           \
     X(Contradicted, "the rules now say the opposite")                                   \
+    X(Passed, "the trouble was not seen again while it was measured")                   \
     X(DirectionWrong, "the new value does not lie in the advised direction")            \
     X(OutOfRange, "the new value is outside the catalogue's range")                     \
     X(StepTooLarge, "the step is larger than one change may be")                        \

@@ -169,12 +169,19 @@ MaybeRefusal check_range(const Question& q) {
     return {};
 }
 
+bool is_weight(std::uint32_t kind) {
+    return kind == LLAMUX_ACTION_CPU_WEIGHT || kind == LLAMUX_ACTION_IO_WEIGHT;
+}
+
 MaybeRefusal check_step(const Question& q) {
     const std::uint64_t step = q.row.step_permille;
     const std::uint64_t old_value = q.candidate.value_old;
     const std::uint64_t new_value = q.candidate.value_new;
-    // From "max" there is no step; memory.high has its own rule below.
-    if (step == 0 || old_value == LLAMUX_NO_LIMIT) {
+    // From "max" there is no step; memory.high has its own rule below. What was set
+    // too low may go back to the default at once.
+    const bool to_default =
+        is_weight(q.row.kind) && new_value == LLAMUX_DEFAULT_WEIGHT && new_value > old_value;
+    if (step == 0 || old_value == LLAMUX_NO_LIMIT || to_default) {
         return {};
     }
     // In 128 bits: limits are up to 2^63 bytes.
@@ -190,7 +197,7 @@ MaybeRefusal check_step(const Question& q) {
 }
 
 MaybeRefusal check_weight(const Question& q) {
-    if (q.row.kind != LLAMUX_ACTION_CPU_WEIGHT && q.row.kind != LLAMUX_ACTION_IO_WEIGHT) {
+    if (!is_weight(q.row.kind)) {
         return {};
     }
     if (q.input.n_siblings == 0) {

@@ -28,14 +28,18 @@ enum llamux_direction {
 	LLAMUX_RAISE,
 };
 
+/* cpu.weight and io.weight of a new group (Documentation/admin-guide/cgroup-v2.rst). */
+#define LLAMUX_DEFAULT_WEIGHT 100
+
 /*
  * X(ID, phrase, file, unit, min, max, step_permille, tier, scope)
  *
  * phrase: the words the model ranks ("lower the cpu weight of group B")
  * file: control file; the dirty pair is written as its two ratio files
  * step_permille: the most one change may move the value, in permille of the
- *	old value (1000: at most doubled when raised, and halved when lowered);
- *	0: the row's own rule (see agent/validate)
+ *	old value (1000: at most doubled when raised, and halved when lowered; a
+ *	weight may also be raised to the default); 0: the row's own rule (see
+ *	agent/validate)
  */
 #define LLAMUX_ACTIONS(X) \
 	X(NONE, "no change", "", "", \

@@ -7,7 +7,6 @@
  */
 #include "candidates.h"
 
-#define DEFAULT_WEIGHT 100
 /* Levels of the cgroup tree that are looked at. */
 #define MAX_DEPTH      16
 
@@ -166,10 +165,14 @@ static u64 page_aligned(u64 bytes)
 	return bytes & ~(LLX_PAGE_BYTES - 1);
 }
 
+/* Half or twice as much; what was set too low goes back to the default at once. */
 static u64 weight_value(u64 old, enum llamux_direction direction)
 {
-	return direction == LLAMUX_LOWER ? max_t(u64, old / 2, 20)
-					 : min_t(u64, old * 2, 500);
+	if (direction == LLAMUX_LOWER)
+		return max_t(u64, old / 2, 20);
+	if (old >= 20 && old < LLAMUX_DEFAULT_WEIGHT)
+		return LLAMUX_DEFAULT_WEIGHT;
+	return min_t(u64, old * 2, 500);
 }
 
 /* Half as much again, as long as the CPUs can give it. */
@@ -406,9 +409,9 @@ static bool second_first(const struct scene *sc)
 	case LLAMUX_CAUSE_CPU_CONTENTION:
 	case LLAMUX_CAUSE_FORK_STORM:
 		/* someone set the victim's weight too low */
-		return sc->victim && sc->victim->signals.cpu_weight < DEFAULT_WEIGHT;
+		return sc->victim && sc->victim->signals.cpu_weight < LLAMUX_DEFAULT_WEIGHT;
 	case LLAMUX_CAUSE_IO_CONTENTION:
-		return sc->victim && sc->victim->signals.io_weight < DEFAULT_WEIGHT;
+		return sc->victim && sc->victim->signals.io_weight < LLAMUX_DEFAULT_WEIGHT;
 	case LLAMUX_CAUSE_SWAP_THRASH:
 	case LLAMUX_CAUSE_MEMORY_THRASH:
 		/* fast swap is cheaper to use than a disk is to read */

@@ -15,18 +15,23 @@ static bool reads_again(const struct scene *sc, group_t *g)
 }
 
 /*
- * What a limit costs shows as waiting for memory, or, where it drops pages of files,
- * for the disk that has to read them again: a stall of the same kind, so with
- * the same threshold.
+ * How long it waits for disks, if that is for pages that it had before: a stall of
+ * the same kind as waiting for memory, so with the same threshold. The kernel
+ * counts as memory pressure only part of it.
  */
-static bool feels_limit(const struct scene *sc, group_t *g)
+static enum llx_level waits_for_its_pages(const struct scene *sc, group_t *g)
 {
-	const enum llamux_source memory = LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE;
 	u64 disk = llx_measure_value(sc->s, g, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
 
-	return pressed(sc, g, memory) ||
-	       (llx_known(disk) && llx_measure_level(sc->s, memory, disk) &&
-		reads_again(sc, g));
+	if (!llx_known(disk) || !reads_again(sc, g))
+		return LLX_LEVEL_NONE;
+	return llx_measure_level(sc->s, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE, disk);
+}
+
+static bool feels_limit(const struct scene *sc, group_t *g)
+{
+	return pressed(sc, g, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE) ||
+	       waits_for_its_pages(sc, g);
 }
 
 /* The group that its own limit costs most, or NULL. */
@@ -127,15 +132,27 @@ bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
+/*
+ * By how often pages are read again while tasks wait for memory; or, where memory is
+ * scarce, by how long the group with most of them waits for the disk to do so.
+ */
 bool llx_find_thrash(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_REFAULTS_PER_SECOND;
+	group_t *top = top_group(sc, source, may_be_victim, NULL);
+	enum llx_level level = LLX_LEVEL_NONE;
 
-	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
+	if (memory_pressed(sc))
+		level = level_of(sc, NULL, source);
+	if (!level && top && top != limited_group(sc) &&
+	    level_of(sc, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE))
+		level = waits_for_its_pages(sc, top);
+	if (!level)
 		return false;
-	fact->level = level_of(sc, NULL, source);
-	fact->victim_id = id_of(top_group(sc, source, may_be_victim, NULL));
+	fact->level = level;
+	fact->victim_id = id_of(top);
 	add_evidence(sc, fact, NULL, source);
+	add_evidence(sc, fact, top, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
 	memory_evidence(sc, fact);
 	return true;
 }

@@ -140,6 +140,29 @@ TEST_F(LoopTest, BothDirectionsAmongTheCandidatesAreNoContradiction) {
     EXPECT_EQ(weight(), "50");
 }
 
+// Found by the fault suite: a load that begins takes the CPU for one window.
+TEST_F(LoopTest, TroubleThatIsNotSeenAgainIsLeftAlone) {
+    tick_until(LoopState::kBaseline);
+    kernel.advice = [](llamux_advice& answer) { answer.n_facts = answer.n_candidates = 0; };
+    tick_until_watching();
+    EXPECT_EQ(weight(), "100");
+    EXPECT_NE(last_text(EventType::kRefused).find("not seen again"), std::string::npos);
+    EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(LoopTest, TroubleThatComesAndGoesIsActedOn) {
+    tick_until(LoopState::kBaseline);
+    std::uint32_t look = 0;
+    kernel.advice = [this, &look](llamux_advice& answer) {
+        advise_less_weight(answer);
+        if (look++ != 1) {
+            answer.n_facts = answer.n_candidates = 0;
+        }
+    };
+    tick_until(LoopState::kSettling);
+    EXPECT_EQ(weight(), "50");
+}
+
 // Found by the fault suite: trouble that changed with each look kept the model busy.
 TEST_F(LoopTest, TheModelThinksATenthOfTheTime) {
     config.policy.apply = false;

@@ -281,6 +281,13 @@ TEST_F(PolicyTest, StepTooLarge) {
     expect_refused(RefusalReason::kStepTooLarge);
     ask_weight(100, 200);
     expect_allowed();
+    // back to the default
+    ask_weight(25, 100);
+    expect_allowed();
+    ask_weight(25, 99);
+    expect_refused(RefusalReason::kStepTooLarge);
+    ask_weight(400, 100);
+    expect_refused(RefusalReason::kStepTooLarge);
     // ten times is this row's step
     ask_system(LLAMUX_ACTION_WATERMARK_SCALE, 10, 100, {{"vm/watermark_scale_factor", "10"}});
     expect_allowed();
@@ -462,6 +469,7 @@ TEST_F(PolicyTest, WhatWasKeptIsNotReversedSoon) {
 TEST_F(PolicyTest, ZZEveryReasonWasSeen) {
     // Of the tests above: ctest runs them all in one process.
     seen_reasons().insert(RefusalReason::kContradicted);  // the loop's: agent_loop_test
+    seen_reasons().insert(RefusalReason::kPassed);        // as well
 #define LLAMUX_SEEN(id, words) EXPECT_TRUE(seen_reasons().contains(RefusalReason::k##id)) << words;
     LLAMUX_REFUSALS(LLAMUX_SEEN)
 #undef LLAMUX_SEEN

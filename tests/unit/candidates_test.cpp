@@ -64,6 +64,8 @@ TEST(Candidates, VictimWithLowWeightIsRaisedFirst) {
     const Built built(b, {fact(LLAMUX_CAUSE_CPU_CONTENTION, 20, 30)});
     EXPECT_EQ(built.phrase(0), "raise the cpu weight of group A");
     EXPECT_EQ(built.candidates[0].value_new, 100u);
+    b->groups[0].signals.cpu_weight = 25;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_CPU_CONTENTION, 20, 30)}).candidates[0].value_new, 100u);
 }
 
 TEST(Candidates, WeightsStopAtTheirRange) {

@@ -315,6 +315,33 @@ TEST(Detect, RefaultsAreThrashingAndReplaceReclaim) {
     EXPECT_EQ(Found(b)[0].cause, LLAMUX_CAUSE_MEMORY_RECLAIM) << "MGLRU has its own threshold";
 }
 
+// Few pages, a slow disk, and hardly any memory pressure: who has them read again waits.
+// A window of the gym's refault, Linux 6.12, as recorded on a busy host.
+TEST(Detect, RefaultsThatCostTimeWithTheDisk) {
+    SnapshotBuilder b;
+    b->window_ns = 5'390'000'000;
+    b->signals.flags |= LLAMUX_SIGNAL_MGLRU;
+    b.psi(20, 12, 336);
+    b->signals.memory_total_bytes = 960 * kMiB;
+    b->signals.memory_available_bytes = 105 * kMiB;
+    auto& g = b.add(20, 200);
+    g.signals.psi.memory.some_us = 62'869;
+    g.signals.psi.io.some_us = 1'811'231;
+    g.record.refaults_file = 2395;
+    g.record.block_io_bytes = 12'369'920;
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_THRASH);
+    EXPECT_EQ(found[0].victim_id, 20u);
+    EXPECT_EQ(found[0].level, u32{LLX_LEVEL_HIGH});
+
+    b->signals.memory_available_bytes = 500 * kMiB;
+    EXPECT_NE(Found(b)[0].cause, LLAMUX_CAUSE_MEMORY_THRASH) << "a scan of a large file";
+    b->signals.memory_available_bytes = 105 * kMiB;
+    g.record.block_io_bytes *= 4;
+    EXPECT_NE(Found(b)[0].cause, LLAMUX_CAUSE_MEMORY_THRASH) << "most of it it never had";
+}
+
 TEST(Detect, OwnMemoryLimit) {
     SnapshotBuilder b;
     auto& g = b.add(20, 100);
