@@ -68,7 +68,7 @@ before() {
 	expect 0 "to be kept over the upgrade" llamux-agent status
 	expect 0 "undone" llamux-agent history
 	expect 0 "llamux/$new, $release, x86_64: installed" dkms status
-	grep -q "llamux/$old" $log && fail "DKMS still has the old version"
+	grep -q "llamux/$old," $log && fail "DKMS still has the old version"
 
 	umount --lazy /lib/modules
 	# What the package of a kernel's headers calls when it is configured.
