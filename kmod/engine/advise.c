@@ -16,7 +16,6 @@ struct workspace {
 	struct llx_prompt prompt;
 	char text[LLX_PROMPT_TEXT];
 	struct llx_letters letters;
-	struct llamux_fact reversed[LLAMUX_MAX_FACTS];
 	s32 tokens[MAX_TOKENS];
 	u32 n_tokens;
 	u32 n_constant; /* of them, the same in each request */
@@ -60,14 +59,14 @@ static int render_neutral(struct workspace *w, const struct llx_model *model)
 	return encode_prompt(w, model->tokenizer);
 }
 
-/* The facts in this order; letters and candidates are the same in each. */
+/* The facts in this order (NULL: their own); letters and candidates are the same in each. */
 static int render(struct workspace *w, const struct llx_model *model,
 		  const struct llamux_snapshot *snapshot,
-		  const struct llamux_fact *facts, u32 n_facts)
+		  const struct llamux_advice *advice, const u32 *order)
 {
 	llx_prompt_init(&w->prompt, w->text, sizeof(w->text));
-	llx_prompt_advise(&w->prompt, model->prompt_format, snapshot, facts, n_facts,
-			  &w->letters);
+	llx_prompt_advise(&w->prompt, model->prompt_format, snapshot, advice->facts,
+			  advice->n_facts, order, &w->letters);
 	return encode_prompt(w, model->tokenizer);
 }
 
@@ -131,22 +130,23 @@ static int score(struct workspace *w, struct llx_context *ctx,
 	const struct llx_model *model = ctx->model;
 	bool biased = is_biased(model->prompt_format);
 	s64 n_orders = biased && advice->n_facts > 1 ? 2 : 1;
+	u32 reversed[LLAMUX_MAX_FACTS];
 	u32 i;
 	int ret = 0;
 
 	for (i = 0; i < advice->n_facts; i++)
-		w->reversed[advice->n_facts - 1 - i] = advice->facts[i];
+		reversed[i] = advice->n_facts - 1 - i;
 	if (biased) {
 		ret = render_neutral(w, model);
 		if (!ret)
 			ret = add_scores(w, ctx, -n_orders);
 	}
 	if (!ret && n_orders > 1)
-		ret = render(w, model, snapshot, w->reversed, advice->n_facts);
+		ret = render(w, model, snapshot, advice, reversed);
 	if (!ret && n_orders > 1)
 		ret = add_scores(w, ctx, 1);
 	if (!ret)
-		ret = render(w, model, snapshot, advice->facts, advice->n_facts);
+		ret = render(w, model, snapshot, advice, NULL);
 	if (!ret)
 		ret = add_scores(w, ctx, 1);
 	if (ret)
@@ -246,5 +246,5 @@ int llx_advise_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 		chosen = &advice->candidates[advice->chosen];
 	llx_letters_assign(&letters, advice->facts, advice->n_facts);
 	return llx_prompt_ask(prompt, format, snapshot, advice->facts, advice->n_facts,
-			      &letters, chosen, question, bytes);
+			      NULL, &letters, chosen, question, bytes);
 }

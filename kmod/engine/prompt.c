@@ -119,6 +119,7 @@ struct scene {
 	const struct llamux_snapshot *s;
 	const struct llamux_fact *facts;
 	u32 n_facts;
+	const u32 *order; /* may be NULL */
 	const struct llx_letters *letters;
 };
 
@@ -143,12 +144,17 @@ static void say_machine(struct llx_prompt *p, const struct llamux_snapshot *s)
 	say_level(p, ", disk wait ", s, NULL, LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE);
 }
 
-static void say_fact(struct llx_prompt *p, const struct llamux_fact *fact,
+/* Which one is worst is said, so that it does not hang on where it stands. */
+static const char *const rank_words[LLAMUX_MAX_FACTS] = { "worst", "second", "third" };
+
+static void say_fact(struct llx_prompt *p, u32 rank, const struct llamux_fact *fact,
 		     const struct llx_letters *letters)
 {
 	u32 level = min_t(u32, fact->level, LLX_LEVEL_SEVERE);
 
-	say(p, "\n fact ");
+	say(p, "\n ");
+	say(p, rank_words[rank]);
+	say(p, " fact ");
 	say(p, level_words[level]);
 	say(p, ": ");
 	say(p, cause_words[fact->cause < LLAMUX_N_CAUSES ? fact->cause : 0]);
@@ -208,11 +214,14 @@ static void say_settings(struct llx_prompt *p, const struct llamux_system_signal
 static void say_scene(struct llx_prompt *p, const struct scene *sc)
 {
 	const struct llamux_group_snapshot *g;
+	u32 rank;
 	u32 i;
 
 	say_machine(p, sc->s);
-	for (i = 0; i < sc->n_facts; i++)
-		say_fact(p, &sc->facts[i], sc->letters);
+	for (i = 0; i < sc->n_facts; i++) {
+		rank = sc->order ? sc->order[i] : i;
+		say_fact(p, rank, &sc->facts[rank], sc->letters);
+	}
 	if (!sc->n_facts) {
 		say(p, "\n fact: ");
 		say(p, cause_words[LLAMUX_CAUSE_NONE]);
@@ -241,12 +250,12 @@ static const struct {
 	const char *answer;
 } shots[] = {
 	{ "machine: cpu wait high, memory wait none, disk wait none\n"
-	  " fact high: another group takes the cpu, it hurts group A, it comes from group B\n"
+	  " worst fact high: another group takes the cpu, it hurts group A, it comes from group B\n"
 	  " group A: cpu use none, cpu wait high, cpu weight normal, io weight normal\n"
 	  " group B: cpu use high, cpu wait some, cpu weight normal, io weight normal",
 	  " lower the cpu weight of group B" },
 	{ "machine: cpu wait none, memory wait high, disk wait some\n"
-	  " fact high: tasks wait while memory is reclaimed, it hurts group A\n"
+	  " worst fact high: tasks wait while memory is reclaimed, it hurts group A\n"
 	  " group A: cpu use some, cpu wait none, cpu weight normal, io weight normal",
 	  " raise the free page reserve" },
 };
@@ -399,9 +408,9 @@ static void say_best(struct llx_prompt *p, enum llx_prompt_format format)
 int llx_prompt_advise(struct llx_prompt *prompt, enum llx_prompt_format format,
 		      const struct llamux_snapshot *snapshot,
 		      const struct llamux_fact *facts, u32 n_facts,
-		      const struct llx_letters *letters)
+		      const u32 *order, const struct llx_letters *letters)
 {
-	const struct scene sc = { snapshot, facts, n_facts, letters };
+	const struct scene sc = { snapshot, facts, n_facts, order, letters };
 
 	if (format != LLX_PROMPT_PILOT)
 		say_shots(prompt, format);
@@ -426,11 +435,11 @@ int llx_prompt_neutral(struct llx_prompt *prompt, enum llx_prompt_format format)
 int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 		   const struct llamux_snapshot *snapshot,
 		   const struct llamux_fact *facts, u32 n_facts,
-		   const struct llx_letters *letters,
+		   const u32 *order, const struct llx_letters *letters,
 		   const struct llamux_candidate *chosen, const char *question,
 		   u32 bytes)
 {
-	const struct scene sc = { snapshot, facts, n_facts, letters };
+	const struct scene sc = { snapshot, facts, n_facts, order, letters };
 
 	if (!bytes)
 		return -EINVAL;

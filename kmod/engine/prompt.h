@@ -62,13 +62,15 @@ void llx_prompt_init(struct llx_prompt *prompt, char *text, u32 size);
 /**
  * llx_prompt_advise - the prompt whose continuation is a candidate's phrase
  * @snapshot: the facts were found in
+ * @facts: (@n_facts), the worst first, at most LLAMUX_MAX_FACTS
+ * @order: (@n_facts) indices of facts, as they are to be told; NULL: as they are
  *
  * Any context. Return: 0; -E2BIG the buffer is too small.
  */
 int llx_prompt_advise(struct llx_prompt *prompt, enum llx_prompt_format format,
 		      const struct llamux_snapshot *snapshot,
 		      const struct llamux_fact *facts, u32 n_facts,
-		      const struct llx_letters *letters);
+		      const u32 *order, const struct llx_letters *letters);
 
 /* The same without any fact: what a phrase scores here is its own bias. */
 int llx_prompt_neutral(struct llx_prompt *prompt,
@@ -80,14 +82,15 @@ int llx_prompt_neutral(struct llx_prompt *prompt,
  * @question: (@bytes), untrusted. Control characters become spaces, markers of
  *	turns are broken by a space ("<|" becomes "< |")
  *
- * The model answers in connecting words and group letters; whoever shows the
- * answer puts names and numbers in. Any context. Return: 0; -EINVAL empty
- * question; -E2BIG question longer than LLX_QUESTION_MAX, or buffer too small.
+ * See llx_prompt_advise() for the facts. The model answers in connecting words and
+ * group letters; whoever shows the answer puts names and numbers in. Any context.
+ * Return: 0; -EINVAL empty question; -E2BIG question longer than LLX_QUESTION_MAX,
+ * or buffer too small.
  */
 int llx_prompt_ask(struct llx_prompt *prompt, enum llx_prompt_format format,
 		   const struct llamux_snapshot *snapshot,
 		   const struct llamux_fact *facts, u32 n_facts,
-		   const struct llx_letters *letters,
+		   const u32 *order, const struct llx_letters *letters,
 		   const struct llamux_candidate *chosen,
 		   const char *question, u32 bytes);
 

@@ -41,7 +41,7 @@ def main():
     parser.add_argument("model")
     args = parser.parse_args()
 
-    saved = torch.load(f"{args.weights}/weights.pt")
+    saved = torch.load(f"{args.weights}/answer.pt")
     tokenizer = corpus.Tokenizer(f"{args.weights}/vocabulary.model")
     model = Llama(saved["config"])
     model.load_state_dict(saved["model"])

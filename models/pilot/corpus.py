@@ -3,7 +3,8 @@
 
 All samples of a scene begin with the same facts. They are laid out as one
 sequence: the common beginning once, then a branch per sample that sees the
-beginning and itself but no other branch. That is a third of the tokens.
+beginning and itself but no other branch. That is a third of the tokens. A change
+that was to be had but is not the best one is a branch too, to be ranked.
 """
 import json
 import os
@@ -14,11 +15,13 @@ import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2 as spm_model
 
 MAX_TREE = 640  # tokens of one tree; rarer, longer ones lose branches
+UNRANKED = -1
+PADDING = (0, 0, -1, -1, UNRANKED)
 
 
-def generate(tool, scenes, seed, held_out=False, accept=False):
+def generate(tool, scenes, seed, held_out=False, accept=False, choices=False):
     command = [tool, "--scenes", str(scenes), "--seed", str(seed)]
-    command += ["--held-out"] * held_out + ["--accept"] * accept
+    command += ["--held-out"] * held_out + ["--accept"] * accept + ["--choices"] * choices
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -74,24 +77,41 @@ def common_length(rows):
     return n
 
 
+def said_and_ranked(tokenizer, sample):
+    """(text that follows the prompt, rank): 0 the right one, 1... what was passed over."""
+    others = [text for text in sample.get("candidates", ()) if text != sample["target"]]
+    ranked = 0 if others else UNRANKED
+    yield tokenizer.later.encode(sample["target"]), ranked
+    for rank, text in enumerate(others, 1):
+        yield tokenizer.later.encode(text), rank
+
+
 def tree(tokenizer, samples):
-    """tokens, positions, branches and labels (-1: no loss) of one scene."""
+    """tokens, positions, branches, labels (-1: no loss) and ranks of one scene."""
     prompts = [tokenizer.prompt(sample["segments"]) for sample in samples]
     trunk = min(common_length(prompts), min(len(p) for p in prompts) - 1)
     tokens = list(prompts[0][:trunk])
     positions = list(range(trunk))
     branches = [0] * trunk
     labels = [-1] * trunk
-    for number, (sample, prompt) in enumerate(zip(samples, prompts), 1):
-        target = tokenizer.later.encode(sample["target"]) + [tokenizer.eos]
-        branch = prompt[trunk:] + target[:-1]
-        if len(tokens) + len(branch) > MAX_TREE and number > 1:
-            break
-        tokens += branch
-        positions += range(trunk, trunk + len(branch))
-        branches += [number] * len(branch)
-        labels += [-1] * (len(prompt) - trunk - 1) + target
-    return [np.array(x, np.int64) for x in (tokens, positions, branches, labels)]
+    ranks = [UNRANKED] * trunk
+    number = 0
+    for sample, prompt in zip(samples, prompts):
+        for text, rank in said_and_ranked(tokenizer, sample):
+            # the end of the text is learned from what is said, and is not ranked
+            target = text + [tokenizer.eos] if rank <= 0 else text
+            branch = prompt[trunk:] + target[:-1]
+            if len(tokens) + len(branch) > MAX_TREE and number > 0:
+                break
+            number += 1
+            before = len(prompt) - trunk - 1
+            tokens += branch
+            positions += range(trunk, trunk + len(branch))
+            branches += [number] * len(branch)
+            labels += [-1] * before + target
+            ranks += [UNRANKED] * before + [rank] * len(text)
+            ranks += [UNRANKED] * (len(target) - len(text))
+    return [np.array(x, np.int64) for x in (tokens, positions, branches, labels, ranks)]
 
 
 def batches(trees, tokens_per_batch, random):
@@ -108,7 +128,7 @@ def batches(trees, tokens_per_batch, random):
     random.shuffle(groups)
     for group in groups:
         longest = max(len(trees[i][0]) for i in group)
-        batch = [np.full((len(group), longest), fill, np.int64) for fill in (0, 0, -1, -1)]
+        batch = [np.full((len(group), longest), fill, np.int64) for fill in PADDING]
         for row, i in enumerate(group):
             for out, values in zip(batch, trees[i]):
                 out[row, :len(values)] = values

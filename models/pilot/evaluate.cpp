@@ -62,8 +62,7 @@ class Chooser {
 
     // Index of the candidate, in the order of the facts as they were detected.
     // n_candidates of the scene: it could not be ranked.
-    u32 choose(const Scene& scene, const std::vector<llamux_fact>& facts,
-               const llx_letters& letters) {
+    u32 choose(const Scene& scene, const std::vector<u32>& order, const llx_letters& letters) {
         const auto& advice = scene.advice;
         llamux_candidate candidates[LLAMUX_MAX_CANDIDATES];
         const u32 n = llx_candidates_build(scene.snapshot.get(), advice.facts, advice.n_facts,
@@ -71,8 +70,8 @@ class Chooser {
         const llx_model& model = model_.model();
         llx_prompt prompt;
         llx_prompt_init(&prompt, text_.data(), LLX_PROMPT_TEXT);
-        llx_prompt_advise(&prompt, model.prompt_format, scene.snapshot.get(), facts.data(),
-                          static_cast<u32>(facts.size()), &letters);
+        llx_prompt_advise(&prompt, model.prompt_format, scene.snapshot.get(), advice.facts,
+                          advice.n_facts, order.data(), &letters);
         const std::vector<s32> tokens = model_.encode(prompt);
         llx_phrase phrases[LLAMUX_MAX_CANDIDATES];
         for (u32 i = 0; i < n; ++i) {
@@ -145,9 +144,10 @@ class Evaluation {
         llx_prompt prompt;
         llx_prompt_init(&prompt, buffer.data(), LLX_PROMPT_TEXT);
         const auto& advice = scene.advice;
-        if (llx_prompt_ask(&prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
-                           advice.n_facts, &scene.letters, &advice.candidates[advice.chosen],
-                           question.text.data(), static_cast<u32>(question.text.size())) != 0) {
+        if (llx_prompt_ask(&prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), advice.facts,
+                           advice.n_facts, scene.order, &scene.letters,
+                           &advice.candidates[advice.chosen], question.text.data(),
+                           static_cast<u32>(question.text.size())) != 0) {
             return;
         }
         const std::string answer = model_.complete(prompt, kAnswerTokens);
@@ -170,17 +170,17 @@ class Evaluation {
             return;
         }
         llx_letters letters = scene.letters;
-        const std::vector<llamux_fact> facts(advice.facts, advice.facts + advice.n_facts);
+        const std::vector<u32> order(scene.order, scene.order + advice.n_facts);
         Chooser chooser(model_);
-        const u32 usual = chooser.choose(scene, facts, letters);
-        if (facts.size() > 1) {
-            const std::vector<llamux_fact> reversed(facts.rbegin(), facts.rend());
+        const u32 usual = chooser.choose(scene, order, letters);
+        if (order.size() > 1) {
+            const std::vector<u32> reversed(order.rbegin(), order.rend());
             count(permuted_, "facts", chooser.choose(scene, reversed, letters) != usual);
         }
         if (letters.n > 1) {
             const auto by = static_cast<std::ptrdiff_t>(random.between(1, letters.n - 1));
             std::rotate(letters.id, letters.id + by, letters.id + letters.n);
-            count(permuted_, "letters", chooser.choose(scene, facts, letters) != usual);
+            count(permuted_, "letters", chooser.choose(scene, order, letters) != usual);
         }
     }
     void print_permuted() const {

@@ -88,7 +88,7 @@ def padding(n):
 
 def main():
     directory, out, *rank_temperature_milli = sys.argv[1:]
-    saved = torch.load(f"{directory}/weights.pt")
+    saved = torch.load(f"{directory}/answer.pt")
     tokenizer = corpus.Tokenizer(f"{directory}/vocabulary.model")
     keys = metadata(saved["config"], tokenizer, rank_temperature_milli)
     arrays = []

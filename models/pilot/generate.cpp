@@ -3,13 +3,14 @@
 // Training text for the pilot model, made by the engine's own detectors,
 // candidates and prompt code: what is trained on is what is asked.
 //
-//   generate --scenes N --seed S [--held-out] [--accept]
+//   generate --scenes N --seed S [--held-out] [--accept] [--choices]
 //
 // One scene a line on stdout, as JSON: {"samples": [{"kind": "advise",
 // "class": ..., "segments": [...], "target": ..., "candidates": [...]}]}. All
 // samples of a scene begin alike. Segments are those of struct llx_prompt;
 // the target continues them and ends the text. --held-out: wordings that
-// training never sees. --accept: with every answer that would be as good.
+// training never sees. --accept: with every answer that would be as good. --choices:
+// as many scenes more that have the first sample only.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <set>
@@ -81,6 +82,12 @@ class Writer {
         }
         flush();
     }
+    // The change alone, of a machine that has more than one trouble.
+    void choice() {
+        out_.clear();
+        advise(make_scene(r_, r_.chance(60) ? 2 : 3));
+        flush();
+    }
     void chat() {
         out_.clear();
         const Question question = make_small_talk(r_, held_out_);
@@ -99,8 +106,8 @@ class Writer {
             return;
         }
         Text text;
-        llx_prompt_advise(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
-                          advice.n_facts, &scene.letters);
+        llx_prompt_advise(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), advice.facts,
+                          advice.n_facts, scene.order, &scene.letters);
         std::string candidates = ", \"candidates\": [";
         for (u32 i = 0; i < advice.n_candidates; ++i) {
             candidates +=
@@ -113,10 +120,10 @@ class Writer {
         const auto& advice = scene.advice;
         const Question question = make_question(r_, held_out_, scene.letters.n);
         Text text;
-        const int ret =
-            llx_prompt_ask(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(), scene.told,
-                           advice.n_facts, &scene.letters, &advice.candidates[advice.chosen],
-                           question.text.data(), static_cast<u32>(question.text.size()));
+        const int ret = llx_prompt_ask(&text.prompt, LLX_PROMPT_PILOT, scene.snapshot.get(),
+                                       advice.facts, advice.n_facts, scene.order, &scene.letters,
+                                       &advice.candidates[advice.chosen], question.text.data(),
+                                       static_cast<u32>(question.text.size()));
         if (ret == 0) {
             const std::string target = " " + make_answer(r_, scene, question);
             add("ask", kIntents[static_cast<int>(question.intent)], text, target,
@@ -164,16 +171,21 @@ int main(int argc, char** argv) {
     std::uint64_t seed = 1;
     bool held_out = false;
     bool accept = false;
+    bool choices = false;
     app.add_option("--scenes", scenes, "scenes to make");
     app.add_option("--seed", seed, "random seed");
     app.add_flag("--held-out", held_out, "wordings that training never sees");
     app.add_flag("--accept", accept, "with every answer that would be as good");
+    app.add_flag("--choices", choices, "and as many scenes in which only the change is asked for");
     CLI11_PARSE(app, argc, argv);
 
     llamux::pilot::Random random(seed);
     llamux::pilot::Writer writer(random, held_out, accept);
     for (unsigned i = 0; i < scenes; ++i) {
         writer.scene();
+        if (choices) {
+            writer.choice();
+        }
         if (i % 12 == 0) {
             writer.chat();
         }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 namespace llamux::pilot {
 namespace {
@@ -279,7 +280,7 @@ bool is_curable(u32 cause) {
 
 void tell_in_order(Scene& scene) {
     const auto& advice = scene.advice;
-    std::copy_n(advice.facts, advice.n_facts, scene.told);
+    std::iota(scene.order, scene.order + advice.n_facts, 0);
     llx_letters_assign(&scene.letters, advice.facts, advice.n_facts);
 }
 
@@ -317,7 +318,7 @@ Scene make_scene(Random& random, unsigned trouble) {
     auto& advice = scene.advice;
     advice.n_facts = llx_detect(scene.snapshot.get(), baseline.get(), advice.facts);
     tell_in_order(scene);
-    permute(scene.told, advice.n_facts, random);
+    permute(scene.order, advice.n_facts, random);
     permute(scene.letters.id, scene.letters.n, random);
     build_candidates(scene);
     advice.chosen = best_candidate(scene);

@@ -15,9 +15,9 @@ namespace llamux::pilot {
 struct Scene {
     std::unique_ptr<llamux_snapshot> snapshot;
     llamux_advice advice{};  // as the rules see it
-    // In any order, so that the model has to read them: where the worst fact came first
-    // and the victim had the first letter, it learned just that.
-    llamux_fact told[LLAMUX_MAX_FACTS]{};
+    // Any order of the facts and letters, so that the model has to read them: where the
+    // worst fact came first and the victim had the first letter, it learned just that.
+    u32 order[LLAMUX_MAX_FACTS]{};
     llx_letters letters{};
 
     bool has_fact() const { return advice.n_facts != 0; }

@@ -97,7 +97,7 @@ void check_prompt(const llamux_snapshot* snapshot, const llamux_advice& advice) 
     for (std::uint32_t format = 0; format < LLX_N_PROMPT_FORMATS; format++) {
         llx_prompt_init(&prompt, text, sizeof(text));
         FUZZ_CHECK(llx_prompt_advise(&prompt, static_cast<llx_prompt_format>(format), snapshot,
-                                     advice.facts, advice.n_facts, &letters) == 0);
+                                     advice.facts, advice.n_facts, nullptr, &letters) == 0);
         FUZZ_CHECK(std::strlen(text) == prompt.bytes);
         FUZZ_CHECK(
             std::none_of(text, text + prompt.bytes, [](char c) { return c >= '0' && c <= '9'; }));

@@ -140,7 +140,9 @@ TEST_P(AdviseScore, IsWhatTheHeaderSays) {
     llx_letters letters;
     llx_letters_assign(&letters, advice.facts, advice.n_facts);
     ASSERT_EQ(llx_prompt_neutral(&neutral, format), 0);
-    ASSERT_EQ(llx_prompt_advise(&real, format, b.get(), advice.facts, advice.n_facts, &letters), 0);
+    ASSERT_EQ(
+        llx_prompt_advise(&real, format, b.get(), advice.facts, advice.n_facts, nullptr, &letters),
+        0);
     EXPECT_STREQ(text.data(), real_text.data());
     u32 permille = 0;
     for (u32 i = 0; i < advice.n_candidates; ++i) {
@@ -172,24 +174,23 @@ TEST_P(AdviseScore, OfTwoFactsIsTheMeanOfBothOrders) {
     std::vector<char> text(LLX_PROMPT_TEXT);
     llx_letters letters;
     llx_letters_assign(&letters, advice.facts, advice.n_facts);
-    const auto logprob = [&](const std::vector<llamux_fact>& facts, const std::string& phrase,
-                             u32& n) {
+    const auto logprob = [&](const std::vector<u32>& order, const std::string& phrase, u32& n) {
         llx_prompt prompt;
         llx_prompt_init(&prompt, text.data(), LLX_PROMPT_TEXT);
-        if (facts.empty()) {
+        if (order.empty()) {
             EXPECT_EQ(llx_prompt_neutral(&prompt, format), 0);
         } else {
-            EXPECT_EQ(llx_prompt_advise(&prompt, format, b.get(), facts.data(), 2, &letters), 0);
+            EXPECT_EQ(llx_prompt_advise(&prompt, format, b.get(), advice.facts, 2, order.data(),
+                                        &letters),
+                      0);
         }
         return tiny.logprob(prompt, phrase, n);
     };
-    const std::vector<llamux_fact> order(advice.facts, advice.facts + 2);
-    const std::vector<llamux_fact> reversed(order.rbegin(), order.rend());
     for (u32 i = 0; i < advice.n_candidates; ++i) {
         const std::string phrase = std::string(" ") + advice.candidates[i].phrase;
         u32 n = 1;
-        const s64 first = logprob(order, phrase, n);
-        const s64 sum = first + logprob(reversed, phrase, n) - 2 * logprob({}, phrase, n);
+        const s64 first = logprob({0, 1}, phrase, n);
+        const s64 sum = first + logprob({1, 0}, phrase, n) - 2 * logprob({}, phrase, n);
         EXPECT_EQ(advice.candidates[i].score, trained ? first / s64{n} : sum / (2 * s64{n}));
     }
 }

@@ -92,7 +92,9 @@ TEST_F(Pilot, SaysThatAQuietMachineIsFine) {
 }
 
 TEST_F(Pilot, LongestAdvisePromptKeepsItsBound) {
-    // three facts, six groups, all the marks
+    // three facts of those that have two groups, and all the marks
+    constexpr u32 kCauses[] = {LLAMUX_CAUSE_CPU_CONTENTION, LLAMUX_CAUSE_FORK_STORM,
+                               LLAMUX_CAUSE_MEMORY_LEAK, LLAMUX_CAUSE_IO_CONTENTION};
     SnapshotBuilder b;
     b.psi(900, 700, 600);
     SnapshotBuilder::waits(b.add(20, 210, LLAMUX_GROUP_LATENCY | LLAMUX_GROUP_PROTECTED), 65536);
@@ -100,7 +102,6 @@ TEST_F(Pilot, LongestAdvisePromptKeepsItsBound) {
     std::array<llamux_fact, 3> facts{};
     llx_letters letters{};
     for (u32 i = 0; i < 3; ++i) {
-        facts[i].cause = LLAMUX_CAUSE_MEMORY_THRASH;
         facts[i].level = LLX_LEVEL_SEVERE;
         facts[i].victim_id = 100 + 2 * i;
         facts[i].culprit_id = 101 + 2 * i;
@@ -111,10 +112,20 @@ TEST_F(Pilot, LongestAdvisePromptKeepsItsBound) {
     }
     llx_letters_assign(&letters, facts.data(), 3);
     std::vector<char> buffer(LLX_PROMPT_TEXT);
-    llx_prompt prompt;
-    llx_prompt_init(&prompt, buffer.data(), LLX_PROMPT_TEXT);
-    ASSERT_EQ(llx_prompt_advise(&prompt, LLX_PROMPT_PILOT, b.get(), facts.data(), 3, &letters), 0);
-    EXPECT_LE(model_->encode(prompt).size(), LLX_PILOT_PROMPT_TOKENS) << prompt.text;
+    for (const u32 left_out : kCauses) {
+        u32 n = 0;
+        for (const u32 cause : kCauses) {
+            if (cause != left_out) {
+                facts[n++].cause = cause;
+            }
+        }
+        llx_prompt prompt;
+        llx_prompt_init(&prompt, buffer.data(), LLX_PROMPT_TEXT);
+        ASSERT_EQ(llx_prompt_advise(&prompt, LLX_PROMPT_PILOT, b.get(), facts.data(), n, nullptr,
+                                    &letters),
+                  0);
+        EXPECT_LE(model_->encode(prompt).size(), LLX_PILOT_PROMPT_TOKENS) << prompt.text;
+    }
 }
 
 TEST_F(Pilot, AnswersHaveNoDigitsAndAreNeverEmpty) {

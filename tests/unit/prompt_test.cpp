@@ -36,7 +36,7 @@ struct Request {
     }
     int advise(Text& text, llx_prompt_format format) const {
         return llx_prompt_advise(&text.prompt, format, snapshot.get(), advice.facts, advice.n_facts,
-                                 &letters);
+                                 nullptr, &letters);
     }
     int ask(Text& text, llx_prompt_format format, const std::string& question) const {
         return llx_advise_ask(&text.prompt, format, snapshot.get(), &advice, question.data(),
@@ -46,7 +46,7 @@ struct Request {
 
 constexpr const char* kNoisyScene =
     "machine: cpu wait severe, memory wait none, disk wait none\n"
-    " fact high: another group takes the cpu, it hurts group A, it comes from group B\n"
+    " worst fact high: another group takes the cpu, it hurts group A, it comes from group B\n"
     " group A: cpu use none, cpu wait high, cpu weight normal, io weight normal\n"
     " group B: cpu use high, cpu wait high, cpu weight normal, io weight normal\n"
     " settings: swap slow, dirty page limit large\n";
@@ -56,6 +56,27 @@ TEST(Prompt, PilotAdviseIsGolden) {
     ASSERT_EQ(Request(SnapshotBuilder::noisy_neighbour()).advise(text, LLX_PROMPT_PILOT), 0);
     EXPECT_EQ(text.str(), std::string(kNoisyScene) + " best change:");
     EXPECT_EQ(text.prompt.n_segments, 1u);
+}
+
+TEST(Prompt, TheWorstFactIsNamedSoWhereverItStands) {
+    Text text;
+    SnapshotBuilder b;
+    llamux_fact facts[LLAMUX_MAX_FACTS]{};
+    facts[0].cause = LLAMUX_CAUSE_IRQ_LOAD;
+    facts[0].level = LLX_LEVEL_SEVERE;
+    facts[1].cause = LLAMUX_CAUSE_CLOCK_THROTTLED;
+    facts[1].level = LLX_LEVEL_HIGH;
+    facts[2].cause = LLAMUX_CAUSE_SELF;
+    facts[2].level = LLX_LEVEL_SOME;
+    const u32 order[] = {2, 0, 1};
+    const llx_letters letters{};
+    ASSERT_EQ(llx_prompt_advise(&text.prompt, LLX_PROMPT_PILOT, b.get(), facts, 3, order, &letters),
+              0);
+    EXPECT_NE(text.str().find("\n third fact some: llamux itself takes the cpu"
+                              "\n worst fact severe: interrupts take the cpu"
+                              "\n second fact high: "),
+              std::string::npos)
+        << text.str();
 }
 
 TEST(Prompt, PilotAskIsGolden) {
