@@ -326,7 +326,7 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
             // The first window began before the measuring did: longer, and
             // under the model's own load.
             before_.push_back(window);
-            if (before_.size() > 1) {
+            if (!by_person_ && before_.size() > 1) {
                 look_again();
             }
             if (before_.size() > config_.measure.windows) {

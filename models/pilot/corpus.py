@@ -28,7 +28,7 @@ def generate(tool, scenes, seed, held_out=False, accept=False, choices=False):
 
 def train_vocabulary(tool, prefix, size, seed):
     lines = []
-    for scene in generate(tool, 6000, seed):
+    for scene in generate(tool, 6000, seed, choices=True):
         samples = scene["samples"]
         # the facts once a scene, the rest of every sample
         lines += "".join(samples[0]["segments"]).split("\n")
@@ -109,8 +109,7 @@ def tree(tokenizer, samples):
             positions += range(trunk, trunk + len(branch))
             branches += [number] * len(branch)
             labels += [-1] * before + target
-            ranks += [UNRANKED] * before + [rank] * len(text)
-            ranks += [UNRANKED] * (len(target) - len(text))
+            ranks += [UNRANKED] * before + [rank] * len(text) + [UNRANKED] * (len(target) - len(text))
     return [np.array(x, np.int64) for x in (tokens, positions, branches, labels, ranks)]
 
 

@@ -29,10 +29,10 @@ WARM_UP = 40
 EPISODES_PER_CHUNK = 200  # drawn from the file's
 MAX_CANDIDATES = 8  # LLAMUX_MAX_CANDIDATES
 RANK_TEMPERATURE = 0.125  # nats per token
-# Where changes are learned, and then, beside what was learned, answers: ranking as
-# much as it needs leaves the answers behind, whatever is said of them.
-STAGES = {"choose": dict(rank_weight=0.5, choices=True, rate=1.0),
-          "answer": dict(rank_weight=0.1, choices=False, rate=0.5)}
+# Answers have a stage of their own: while ranking is learned they stay behind. `scenes`
+# sets the seed of a stage's data apart.
+STAGES = {"choose": dict(begins_with=None, scenes=1, rank_weight=0.5, choices=True, rate=1.0),
+          "answer": dict(begins_with="choose", scenes=2, rank_weight=0.1, choices=False, rate=0.5)}
 DECAY = 0.45  # last part of the run, in which the rate falls to nothing
 
 
@@ -134,9 +134,8 @@ def main():
     print(f"model: {n / 1e6:.2f} M parameters, {'bf16' if fast else 'f32'}", flush=True)
 
     stage = STAGES[args.stage]
-    number = list(STAGES).index(args.stage)
-    if number > 0:
-        before = os.path.join(args.out, f"{list(STAGES)[number - 1]}.pt")
+    if stage["begins_with"]:
+        before = os.path.join(args.out, f"{stage['begins_with']}.pt")
         model.load_state_dict(torch.load(before)["model"])
     checkpoint = os.path.join(args.out, f"{args.stage}.checkpoint")
     start = 0
@@ -148,7 +147,7 @@ def main():
         start = saved["step"]
         print(f"resumed at step {start}", flush=True)
 
-    batches = data(args.generator, tokenizer, args.seed + 1 + number, args.batch_tokens,
+    batches = data(args.generator, tokenizer, args.seed + stage["scenes"], args.batch_tokens,
                    stage["choices"], read_episodes(args.episodes), start)
     began, seen, smooth = time.time(), 0, None
     for step in range(start, args.steps):

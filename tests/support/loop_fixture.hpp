@@ -110,6 +110,14 @@ class LoopTest : public testing::Test {
         }
         FAIL() << "the loop does not come to an end";
     }
+
+    // It measures, and then leaves the hog's weight as it was, for a reason with these words.
+    void expect_refused_before_the_write(const std::string& words) {
+        tick_until_watching();
+        EXPECT_EQ(weight(), "100");
+        EXPECT_NE(last_text(EventType::kRefused).find(words), std::string::npos);
+        EXPECT_TRUE(changes().empty());
+    }
     void tick_until(LoopState state) {
         for (int i = 0; i < 60 && loop->state() != state; i++) {
             tick();

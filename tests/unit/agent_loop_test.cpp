@@ -122,10 +122,7 @@ TEST_F(LoopTest, WhatTheRulesContradictBeforeTheWriteIsNotDone) {
         answer.candidates[0].direction = LLAMUX_RAISE;
         answer.candidates[0].value_new = advised_old * 2;
     };
-    tick_until_watching();
-    EXPECT_EQ(weight(), "100");
-    EXPECT_NE(last_text(EventType::kRefused).find("the opposite"), std::string::npos);
-    EXPECT_TRUE(changes().empty());
+    expect_refused_before_the_write("the opposite");
 }
 
 TEST_F(LoopTest, BothDirectionsAmongTheCandidatesAreNoContradiction) {
@@ -144,10 +141,7 @@ TEST_F(LoopTest, BothDirectionsAmongTheCandidatesAreNoContradiction) {
 TEST_F(LoopTest, TroubleThatIsNotSeenAgainIsLeftAlone) {
     tick_until(LoopState::kBaseline);
     kernel.advice = [](llamux_advice& answer) { answer.n_facts = answer.n_candidates = 0; };
-    tick_until_watching();
-    EXPECT_EQ(weight(), "100");
-    EXPECT_NE(last_text(EventType::kRefused).find("not seen again"), std::string::npos);
-    EXPECT_TRUE(changes().empty());
+    expect_refused_before_the_write("not seen again");
 }
 
 TEST_F(LoopTest, TroubleThatComesAndGoesIsActedOn) {
