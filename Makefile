@@ -7,7 +7,7 @@
 #   make test-uml   the module's tests in a User Mode Linux with KASAN and lockdep
 #   make test-agent-vm  what the agent promises, in guests with systemd
 #   make test-tinyllama  the engine at TinyLlama's full size, natively and in guests
-#   make gym        what decisions are worth: the fault suite on both kernels (1.5 hours)
+#   make gym        what decisions are worth: the fault suite on both kernels (2 hours)
 #   make test-sanitize  the engine's tests under ASan with UBSan, TSan and valgrind
 #   make all        build everything
 #   make install    module for the running kernel, agent, BPF (as root)

@@ -23,6 +23,8 @@ DRAWS = 1000
 HEADER = Path(__file__).resolve().parents[2] / "include/llamux/actions.h"
 # The runners that choose, in the order of the table.
 CHOOSERS = ("random", "rules", "model")
+# What is wanted: at least or, of times, at most.
+WANTED = {"cause": 0.90, "right": 0.90, "no_op_healthy": 0.98, "of_oracle": 0.85, "kept_after_s": 15, "rank_ms": 300}
 
 
 def causes_by_words(text=None):
@@ -105,6 +107,10 @@ def seen(trial, words):
     return troubles[0] if troubles else [], None
 
 
+def suggestions(trial):
+    return [e["suggestion"] for e in trial["events"] if "suggestion" in e and e["at"] >= onset_of(trial)]
+
+
 def changes(trial, state):
     return [e for e in trial["events"] if e["event"] == state and e["at"] > onset_of(trial)]
 
@@ -123,9 +129,7 @@ def judge_choice(scenario, trial, words):
         "kept": [action_of(e["change"]["plan"]) for e in kept],
         "undone": len(changes(trial, "undone")),
         "kept_after_s": kept[0]["at"] - onset_of(trial) if kept else None,
-        "margin_permille": next(
-            (e["suggestion"]["margin_permille"] for e in trial["events"] if "suggestion" in e), None
-        ),
+        "rank_ms": [s["rank_ns"] / 1e6 for s in suggestions(trial) if s["ranked_by"] == "model"],
     }  # fmt: skip
 
 
@@ -228,6 +232,10 @@ def judge(trials, recorded):
             if plain and runner != "no-op":
                 base = plain[min(number, len(plain) - 1)]
                 row["improvement"] = improvement(judged_seconds(base), judged_seconds(trial))
+            ruled = [t for t in grouped.get((name, "rules"), []) if not t.get("failed")]
+            if ruled and runner == "model":
+                base = ruled[min(number, len(ruled) - 1)]
+                row["against_rules"] = improvement(judged_seconds(base), judged_seconds(trial))
             if runner in CHOOSERS:
                 row |= judge_choice(scenario, trial, words)
                 row["worth"] = worth(row, effects.get(name, {}))
@@ -290,9 +298,9 @@ def summarise(rows):
             "no_op_healthy": share(pairs, lambda p: not p[0]["chosen"] if p[1].healthy else None),
             "kept": sum(len(row["kept"]) for row in mine),
             "harmful": sum(row["harmful"] for row in mine),
-            "kept_after_s": statistics.median(
-                [row["kept_after_s"] for row in mine if row["kept_after_s"] is not None] or [0]
-            ),
+            "kept_after_s": [row["kept_after_s"] for row in mine if row["kept_after_s"] is not None],
+            "rank_ms": [ms for row in mine for ms in row["rank_ms"]],
+            "worse_than_rules": [row["scenario"] for row in mine if row.get("against_rules", (0, 0, 0))[2] < 0],
         }
     return out
 
@@ -300,9 +308,8 @@ def summarise(rows):
 def ratings(scenario, trial):
     """[(probability, right)] of each choice that the model made after the onset."""
     out = []
-    for event in trial["events"]:
-        suggestion = event.get("suggestion")
-        if not suggestion or event["at"] < onset_of(trial) or suggestion["ranked_by"] != "model":
+    for suggestion in suggestions(trial):
+        if suggestion["ranked_by"] != "model":
             continue
         chosen = suggestion["candidates"][suggestion["chosen"]]
         out.append((chosen["probability_permille"] / 1000, action_of(chosen) in scenario.actions))
@@ -360,16 +367,50 @@ def summary_table(summary):
     for runner, f in summary.items():
         chose = [of(f[key]) for key in ("cause", "right", "left_alone", "no_op_healthy")] + [
             f"{f['kept']}, {f['harmful']}",
-            f"{f['kept_after_s']:.0f} s" if f["kept"] else "-",
-        ] if "cause" in f else ["-"] * 6  # fmt: skip
+            f"{statistics.median(f['kept_after_s']):.0f} s" if f["kept_after_s"] else "-",
+            f"{statistics.median(f['rank_ms']):.0f} ms" if f["rank_ms"] else "-",
+        ] if "cause" in f else ["-"] * 7  # fmt: skip
         body.append([runner, *chose, percent(f.get("worth")), percent(f.get("of_oracle")),
                      percent(f["improvement"])])  # fmt: skip
     return markdown(
         ["runner", "cause found", "right action", "left alone what has no cure", "no-op on healthy",
-         "changes kept, harmful ones", "onset to kept", "worth of what was kept", "share of the oracle's",
+         "changes kept, harmful ones", "onset to kept", "ranking", "worth of what was kept", "share of the oracle's",
          "own trial against no-op's"],
         body,
     )  # fmt: skip
+
+
+def goal_lines(f):
+    """[(goal, wanted, what came out, whether it is met; None: nothing to tell from)]"""
+
+    def part(key):
+        n, total = f[key]
+        return f"at least {WANTED[key]:.0%}", of(f[key]), n / total >= WANTED[key] if total else None
+
+    def within(key, unit):
+        in_time = sum(value <= WANTED[key] for value in f[key])
+        met = in_time == len(f[key]) if f[key] else None
+        return f"at most {WANTED[key]} {unit}", f"{of((in_time, len(f[key])))} in time", met
+
+    oracle = f["of_oracle"]
+    worse = f["worse_than_rules"]
+    return [
+        ("cause found", *part("cause")),
+        ("right action, where there is one", *part("right")),
+        ("no change on a healthy machine", *part("no_op_healthy")),
+        ("harmful changes kept", "0", f["harmful"], f["harmful"] == 0),
+        ("share of the oracle's improvement", f"at least {WANTED['of_oracle']:.0%}", percent(oracle),
+         oracle[0] >= WANTED["of_oracle"] if oracle else None),
+        ("onset to a kept change", *within("kept_after_s", "s")),
+        ("the ranking itself", *within("rank_ms", "ms")),
+        ("in its own trial worse than the rules", "nowhere", ", ".join(worse) or "nowhere", not worse),
+    ]  # fmt: skip
+
+
+def goal_table(f):
+    words = {True: "yes", False: "no", None: "-"}
+    body = [[goal, wanted, found, words[met]] for goal, wanted, found, met in goal_lines(f)]
+    return markdown(["with the model", "wanted", "found", "met"], body)
 
 
 def reliability_table(trials):

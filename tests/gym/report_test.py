@@ -32,7 +32,7 @@ def candidate(knob="cpu.weight", direction="lower", cgroup=BATCH):
 def suggestion(chosen, cause="CPU_CONTENTION"):
     return {"at": 6, "event": "suggestion", "text": "",
             "suggestion": {"facts": [{"cause": cause}], "candidates": [chosen], "chosen": 0,
-                           "ranked_by": "model", "margin_permille": 500}}  # fmt: skip
+                           "ranked_by": "model", "rank_ns": 200_000_000}}  # fmt: skip
 
 
 def trial(runner, level, events=(), scenario="cpu-hog", seed=1):
@@ -116,6 +116,36 @@ class Judge(unittest.TestCase):
         rows = judge([{"scenario": "leak", "runner": "model", "seed": 1, "failed": "guest died"}])
         self.assertEqual(report.summarise(rows), {})
         self.assertIn("guest died", report.scenario_table(rows))
+
+
+class Goals(unittest.TestCase):
+    @staticmethod
+    def found(*trials):
+        lines = report.goal_lines(report.summarise(judge(trials))["model"])
+        return {goal: (found, met) for goal, _, found, met in lines}
+
+    def test_what_is_reached_and_what_is_not(self):
+        chosen = candidate()
+        goals = self.found(
+            trial("rules", 50_000),
+            trial("model", 100_000, [suggestion(chosen), kept(chosen)]),
+            trial("model", 1, [suggestion(candidate(direction="raise"))], scenario="low-weight"),
+        )
+        self.assertEqual(goals["cause found"], ("2 of 2", True))
+        self.assertEqual(goals["right action, where there is one"], ("1 of 2", False))
+        self.assertEqual(goals["onset to a kept change"], ("1 of 1 in time", True))
+        self.assertEqual(goals["the ranking itself"], ("2 of 2 in time", True))
+        self.assertEqual(goals["in its own trial worse than the rules"], ("cpu-hog", False))
+
+    def test_what_was_not_run_is_not_met(self):
+        goals = self.found(trial("model", 1, scenario="lock-convoy"))
+        for goal in ("no change on a healthy machine", "onset to a kept change", "the ranking itself",
+                     "share of the oracle's improvement"):  # fmt: skip
+            self.assertIsNone(goals[goal][1], goal)
+
+    def test_the_table_says_so(self):
+        summary = report.summarise(judge([trial("model", 1, scenario="clock")]))["model"]
+        self.assertIn("| cause found | at least 90% | 0 of 1 | no |", report.goal_table(summary))
 
 
 class Oracle(unittest.TestCase):
