@@ -259,6 +259,8 @@ MaybeRefusal check_memory(const Question& q) {
                       format_value(q.row.kind, wanted) + " of " + format_value(q.row.kind, used));
     }
     if (q.row.kind == LLAMUX_ACTION_MEMORY_LOW && wanted > q.candidate.value_old) {
+        const std::uint64_t swap = q.group->signals.memory_swap_bytes;
+        const std::uint64_t all = used + (is_known(swap) ? swap : 0);
         std::uint64_t promised = wanted;
         const std::uint32_t n_groups =
             std::min<std::uint32_t>(q.input.snapshot.n_groups, LLAMUX_MAX_GROUPS);
@@ -268,7 +270,7 @@ MaybeRefusal check_memory(const Question& q) {
                 promised += other.memory_low_bytes;
             }
         }
-        if (wanted > used || promised > total / 10 * 3) {
+        if (wanted > all + all / 10 || promised > total / 10 * 3) {
             return refuse(RefusalReason::kProtectionTooLarge,
                           format_value(q.row.kind, promised) + " protected in all");
         }

@@ -93,9 +93,9 @@ void llx_baseline_update(struct llx_baseline *baseline,
 			continue;
 		b = claim_group(baseline, g->signals.cgroup_id);
 		b->window = baseline->n_windows;
-		b->memory_current_bytes = llx_measure_has_signals(snapshot)
-						  ? g->signals.memory_current_bytes
-						  : LLAMUX_UNKNOWN;
+		b->memory_bytes = llx_measure_has_signals(snapshot)
+					  ? llx_measure_memory(&g->signals)
+					  : LLAMUX_UNKNOWN;
 		if (!quiet)
 			continue;
 		learn(&b->wait_p99_us,
@@ -128,17 +128,17 @@ u64 llx_baseline_growth(const struct llx_baseline *baseline,
 {
 	const struct llx_baseline_group *before =
 		find_group(baseline, group->signals.cgroup_id);
-	u64 now = group->signals.memory_current_bytes;
+	u64 now = llx_measure_memory(&group->signals);
 	u64 elapsed_ns;
 
 	if (!llx_measure_has_signals(snapshot) || !before ||
 	    before->window != baseline->n_windows ||
-	    !llx_known(before->memory_current_bytes) || !llx_known(now))
+	    !llx_known(before->memory_bytes) || !llx_known(now))
 		return LLAMUX_UNKNOWN;
-	if (now <= before->memory_current_bytes)
+	if (now <= before->memory_bytes)
 		return 0;
 	if (check_sub_overflow(end_of(snapshot), baseline->end_ns, &elapsed_ns))
 		return LLAMUX_UNKNOWN;
-	return llx_measure_scale((now - before->memory_current_bytes) >> 10,
+	return llx_measure_scale((now - before->memory_bytes) >> 10,
 				 NS_PER_SECOND, elapsed_ns);
 }

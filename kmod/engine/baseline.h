@@ -12,7 +12,7 @@
 struct llx_baseline_group {
 	u64 cgroup_id;		  /* 0: free */
 	u64 window;		  /* last window it was seen in */
-	u64 memory_current_bytes; /* at the end of that window */
+	u64 memory_bytes;	  /* in RAM and swap, at the end of that window */
 	u64 wait_p99_us;	  /* average in sixteenths, or LLAMUX_UNKNOWN */
 	u64 cpu_permille;	  /* likewise */
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * From facts to changes that could help: a short list of intents per cause
- * (docs/DECISIONS.md), each turned into a value by the rule of its knob or
+ * (docs/DETECTORS.md), each turned into a value by the rule of its knob or
  * dropped where that rule says no. Every number the service ever writes starts
  * here.
  */
@@ -215,15 +215,19 @@ static u64 memory_high_value(const struct llamux_snapshot *s,
 	return page_aligned(llx_measure_sum(used, used / 20));
 }
 
-/* What is in use, but never more than three tenths of the machine. */
+/*
+ * What is in use, with what was pushed to swap, but never more than three tenths of
+ * the machine.
+ */
 static u64 memory_low_value(const struct llamux_snapshot *s,
 			    const struct llamux_group_signals *f)
 {
 	u64 most = llx_measure_scale(s->signals.memory_total_bytes, 3, 10);
+	u64 used = llx_measure_memory(f);
 
-	if (!llx_known(most) || !llx_known(f->memory_current_bytes))
+	if (!llx_known(most) || !llx_known(used))
 		return LLAMUX_UNKNOWN;
-	return page_aligned(min_t(u64, f->memory_current_bytes, most));
+	return page_aligned(min_t(u64, used, most));
 }
 
 /* One hundredth of what is in use. */
@@ -280,6 +284,12 @@ static void group_values(const struct llamux_snapshot *s,
 	c->value_new = new;
 }
 
+/* A tenth of the memory: less does not change what is swapped. */
+static bool swap_has_room(const struct llamux_system_signals *m)
+{
+	return m->swap_free_bytes >= m->memory_total_bytes / 10;
+}
+
 static u64 swappiness_value(const struct llamux_system_signals *m,
 			    enum llamux_direction direction)
 {
@@ -291,6 +301,8 @@ static u64 swappiness_value(const struct llamux_system_signals *m,
 		return LLAMUX_UNKNOWN;
 	if (direction == LLAMUX_LOWER)
 		return max_t(u64, old > 40 ? old - 20 : old / 2, 10);
+	if (!swap_has_room(m))
+		return LLAMUX_UNKNOWN;
 	return min_t(u64, old > 20 ? old + 20 : old * 2, most);
 }
 

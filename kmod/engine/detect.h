@@ -5,7 +5,7 @@
  *
  * Pure and integer only. Every value of a snapshot is untrusted: any content
  * gives at most LLAMUX_MAX_FACTS well-formed facts. What is not known is never
- * taken as evidence. docs/DECISIONS.md has the thresholds in words.
+ * taken as evidence. docs/DETECTORS.md has the thresholds in words.
  */
 #ifndef LLX_DETECT_H
 #define LLX_DETECT_H

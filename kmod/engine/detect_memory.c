@@ -113,6 +113,27 @@ bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
 	return true;
 }
 
+/* The group with most memory. */
+static group_t *largest_group(const struct scene *sc)
+{
+	group_t *top = NULL;
+	u64 best = 0;
+	u32 i;
+
+	for (i = 0; i < llx_measure_groups(sc->s); i++) {
+		group_t *g = &sc->s->groups[i];
+		u64 used = llx_measure_memory(&g->signals);
+
+		if (!is_group(g) || !llx_known(used) || !used)
+			continue;
+		if (beats(used, id_of(g), best, top)) {
+			top = g;
+			best = used;
+		}
+	}
+	return top;
+}
+
 bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_SWAP_PAGES_PER_SECOND;
@@ -125,8 +146,9 @@ bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 	if (!llx_known(in) || !llx_known(out) || in < least || out < least)
 		return false;
 	fact->level = level_of(sc, NULL, source);
+	/* the largest waits, too, but for room that it takes itself */
 	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE,
-					  may_be_victim, NULL));
+					  may_be_victim, largest_group(sc)));
 	add_evidence(sc, fact, NULL, source);
 	memory_evidence(sc, fact);
 	return true;

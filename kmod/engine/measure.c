@@ -14,7 +14,7 @@
 /*
  * The threshold table: from which value on a signal is "some", "high" or
  * "severe". @falling: small is bad. @per_cpu: times the number of CPUs.
- * docs/DECISIONS.md says where each number comes from.
+ * docs/DETECTORS.md says where each number comes from.
  */
 static const struct threshold {
 	u64 at[3];
@@ -78,6 +78,13 @@ u64 llx_measure_sum(u64 a, u64 b)
 	if (check_add_overflow(a, b, &sum))
 		return LLX_MEASURE_MAX;
 	return min_t(u64, sum, LLX_MEASURE_MAX);
+}
+
+u64 llx_measure_memory(const struct llamux_group_signals *f)
+{
+	u64 swap = f->memory_swap_bytes;
+
+	return llx_measure_sum(f->memory_current_bytes, llx_known(swap) ? swap : 0);
 }
 
 bool llx_measure_has_maps(const struct llamux_snapshot *s)

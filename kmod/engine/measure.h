@@ -38,6 +38,9 @@ u64 llx_measure_scale(u64 value, u64 mul, u64 div);
 /* a + b, likewise. */
 u64 llx_measure_sum(u64 a, u64 b);
 
+/* Bytes of a group's memory in RAM and, where that is known, in swap. */
+u64 llx_measure_memory(const struct llamux_group_signals *f);
+
 bool llx_measure_has_maps(const struct llamux_snapshot *s);
 bool llx_measure_has_signals(const struct llamux_snapshot *s);
 

@@ -30,6 +30,7 @@ class Machine {
         m.memory_total_bytes = r_.between(1, 64) * 1024 * kMiB;
         m.memory_available_bytes = m.memory_total_bytes / 10 * r_.between(3, 9);
         m.swap_total_bytes = r_.chance(75) ? 2048 * kMiB : 0;
+        m.swap_free_bytes = LLAMUX_UNKNOWN;
         m.cpu_mhz_permille = r_.chance(50) ? r_.between(800, 1000) : LLAMUX_UNKNOWN;
         m.vm_swappiness = r_.between(10, 100);
         m.vm_dirty_ratio = r_.between(5, 30);
@@ -110,7 +111,7 @@ class Machine {
         auto& past = baseline_.groups[LLAMUX_MAX_GROUPS - 1];
         past.cgroup_id = g.signals.cgroup_id;
         past.window = baseline_.n_windows;
-        past.memory_current_bytes = g.signals.memory_current_bytes;
+        past.memory_bytes = g.signals.memory_current_bytes;
         g.signals.memory_current_bytes += r_.spread(8, 400) * kMiB * (s_.window_ns / kSecond);
     }
     void memory_reclaim() {

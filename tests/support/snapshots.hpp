@@ -4,6 +4,7 @@
 // what the case is about.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -96,5 +97,25 @@ class SnapshotBuilder {
   private:
     std::unique_ptr<llamux_snapshot> s_;
 };
+
+// What the detectors say about it.
+struct Found {
+    std::array<llamux_fact, LLAMUX_MAX_FACTS> facts{};
+    u32 n = 0;
+
+    explicit Found(const SnapshotBuilder& b, const llx_baseline* baseline = nullptr)
+        : n(llx_detect(b.get(), baseline, facts.data())) {}
+    const llamux_fact& operator[](u32 i) const { return facts[i]; }
+};
+
+// NULL: the fact has none of that source.
+inline const llamux_evidence* evidence(const llamux_fact& fact, u32 source) {
+    for (u32 i = 0; i < fact.n_evidence; ++i) {
+        if (fact.evidence[i].source == source) {
+            return &fact.evidence[i];
+        }
+    }
+    return nullptr;
+}
 
 }  // namespace llamux::test

@@ -330,9 +330,12 @@ TEST_F(PolicyTest, LimitBelowUse) {
 }
 
 TEST_F(PolicyTest, ProtectionTooLarge) {
-    ask_group(LLAMUX_ACTION_MEMORY_LOW, 0, 201 * kMiB, {{"memory.low", "0"}});
+    ask_group(LLAMUX_ACTION_MEMORY_LOW, 0, 221 * kMiB, {{"memory.low", "0"}});
     expect_refused(RefusalReason::kProtectionTooLarge);  // more than it uses
-    ask_group(LLAMUX_ACTION_MEMORY_LOW, 0, 200 * kMiB, {{"memory.low", "0"}});
+    snapshot.groups[0].signals.memory_swap_bytes = 20 * kMiB;
+    expect_allowed();  // what is in swap counts
+    snapshot.groups[0].signals.memory_swap_bytes = LLAMUX_UNKNOWN;
+    ask_group(LLAMUX_ACTION_MEMORY_LOW, 0, 220 * kMiB, {{"memory.low", "0"}});
     expect_allowed();
     snapshot.groups[1].signals.memory_low_bytes = 101 * kMiB;
     expect_refused(RefusalReason::kProtectionTooLarge);  // 30 % in all

@@ -175,6 +175,11 @@ TEST(Candidates, MemoryValues) {
               "reclaim memory from group B")
         << "it has a limit that it cannot pass";
 
+    b->groups[0].signals.memory_swap_bytes = 64 * kMiB;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_LEAK, 20, 30)}).candidates[0].value_new,
+              320 * kMiB)
+        << "what was pushed to swap is to come back";
+
     b->groups[0].signals.memory_current_bytes = 3 * kGiB;
     const Built reclaim(b, {fact(LLAMUX_CAUSE_MEMORY_RECLAIM, 20)});
     EXPECT_EQ(reclaim.candidates[1].value_new, (4 * kGiB * 3 / 10) & ~u64{4095})
@@ -217,6 +222,19 @@ TEST(Candidates, FastSwapTurnsTheOrder) {
     b->signals.swap_total_bytes = 0;
     EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0),
               "raise the memory protection of group A");
+}
+
+TEST(Candidates, SwappinessIsNotRaisedWhereSwapHasNoRoom) {
+    SnapshotBuilder b;
+    b.add(20, 100);
+    b->signals.flags = LLAMUX_SIGNAL_SWAP_FAST;
+    b->signals.swap_free_bytes = b->signals.memory_total_bytes / 20;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0),
+              "raise the memory protection of group A");
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20)}).phrase(1), "lower the swappiness")
+        << "down is always possible";
+    b->signals.swap_free_bytes = LLAMUX_UNKNOWN;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0), "raise the swappiness");
 }
 
 TEST(Candidates, DirtyLimitGoesTheWayItHasRoom) {
