@@ -73,6 +73,18 @@ std::vector<unsigned char> random_block(std::uint64_t seed) {
     return block;
 }
 
+// What a load has before it does harm. Says "ready" when it is there, and waits for a line.
+template <typename Take>
+auto beforehand(const Take& take) {
+    auto taken = take();
+    std::puts("ready");
+    std::fflush(stdout);
+    for (int c = 0; c != '\n' && c != EOF;) {
+        c = std::getchar();
+    }
+    return taken;
+}
+
 }  // namespace
 
 int run_hog(int threads, int seconds) {
@@ -127,11 +139,8 @@ int run_migrations(int threads, int work_us) {
 int run_leak(int from_mib, int mib_per_second, int most_mib, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     const std::vector<unsigned char> content = random_block(seed);
-    // What it begins with must not be a fault of its own: it takes no CPU from others.
-    const sched_param none{};
-    sched_setscheduler(0, SCHED_IDLE, &none);
-    std::vector<std::vector<unsigned char>> blocks(static_cast<std::size_t>(from_mib), content);
-    sched_setscheduler(0, SCHED_OTHER, &none);
+    auto blocks =
+        beforehand([&] { return std::vector(static_cast<std::size_t>(from_mib), content); });
     Pace pace(mib_per_second);
     while (true) {
         pace.wait();
@@ -142,6 +151,21 @@ int run_leak(int from_mib, int mib_per_second, int most_mib, std::uint64_t seed)
         std::vector<unsigned char>& block = blocks[random() % blocks.size()];
         for (std::size_t at = 0; at < kMiB; at += 16 * 4096) {
             block[at]++;
+        }
+    }
+}
+
+int run_touch(int mib, int pages_per_second, std::uint64_t seed) {
+    constexpr std::size_t kPage = 4096;
+    constexpr int kAtOnce = 50;
+    std::mt19937_64 random(seed);
+    std::vector<unsigned char> memory =
+        beforehand([&] { return half_random(std::size_t(mib) * kMiB, seed); });
+    Pace pace(std::max(pages_per_second / kAtOnce, 1));
+    while (true) {
+        pace.wait();
+        for (int i = 0; i < kAtOnce; ++i) {
+            memory[random() % (memory.size() / kPage) * kPage]++;
         }
     }
 }
@@ -174,19 +198,6 @@ int run_reader(const std::string& file, int threads, std::uint64_t seed) {
             (void)!pread(fd, block, kBlock, at * off_t{kBlock});
         }
     });
-}
-
-int run_scanner(const std::string& file) {
-    const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return failed(file);
-    }
-    std::vector<char> block(kMiB);
-    while (true) {
-        for (off_t at = 0; pread(fd, block.data(), block.size(), at) > 0;) {
-            at += off_t{kMiB};
-        }
-    }
 }
 
 int run_flood(int threads, int rate) {

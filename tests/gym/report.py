@@ -23,6 +23,8 @@ DRAWS = 1000
 HEADER = Path(__file__).resolve().parents[2] / "include/llamux/actions.h"
 # The runners that choose, in the order of the table.
 CHOOSERS = ("random", "rules", "model")
+# By how much the p99 of two trials differs in which nothing was changed.
+BETWEEN_TRIALS = 0.15
 # What is wanted: at least or, of times, at most.
 WANTED = {"cause": 0.90, "right": 0.90, "no_op_healthy": 0.98, "of_oracle": 0.85, "kept_after_s": 15, "rank_ms": 300}
 
@@ -89,22 +91,22 @@ def is_change(candidate):
 
 
 def seen(trial, words):
-    """(causes, candidate) of the first change that was suggested; without one, of the first trouble."""
+    """(causes, candidate) of the first change that was written, or else of the first that was
+    suggested: what the agent does not see again it drops. Without one, of the first trouble."""
     if "facts" in trial:
         causes = [fact["cause"] for fact in trial["facts"]]
         chosen = trial.get("suggested")
         return causes, chosen if is_change(chosen) else None
-    troubles = []
+    written = [e["change"]["plan"]["id"] for e in changes(trial, "applied")][:1]
+    before_it = [e["suggestion"] for e in trial["events"]
+                 if "suggestion" in e and e["suggestion"]["id"] in written]  # fmt: skip
+    for suggestion in before_it or suggestions(trial):
+        causes = [fact["cause"] for fact in suggestion["facts"]]
+        return causes, suggestion["candidates"][suggestion["chosen"]]
     for event in trial["events"]:
-        if event["at"] < onset_of(trial):
-            continue
-        if "suggestion" in event:
-            suggestion = event["suggestion"]
-            causes = [fact["cause"] for fact in suggestion["facts"]]
-            return causes, suggestion["candidates"][suggestion["chosen"]]
-        if event["event"] == "trouble":
-            troubles.append([name for text, name in words.items() if event["text"].startswith(text)])
-    return troubles[0] if troubles else [], None
+        if event["event"] == "trouble" and event["at"] >= onset_of(trial):
+            return [name for text, name in words.items() if event["text"].startswith(text)], None
+    return [], None
 
 
 def suggestions(trial):
@@ -269,6 +271,10 @@ def mean_interval(values, seed=1):
     return statistics.fmean(values), *interval(draws)
 
 
+def is_worse(effect):
+    return bool(effect) and effect[2] < 0 and effect[0] < -BETWEEN_TRIALS
+
+
 def summarise(rows):
     """{runner: figures}; see docs/GYM.md for what each means."""
     best = best_of_oracle(rows)
@@ -300,7 +306,7 @@ def summarise(rows):
             "harmful": sum(row["harmful"] for row in mine),
             "kept_after_s": [row["kept_after_s"] for row in mine if row["kept_after_s"] is not None],
             "rank_ms": [ms for row in mine for ms in row["rank_ms"]],
-            "worse_than_rules": [row["scenario"] for row in mine if row.get("against_rules", (0, 0, 0))[2] < 0],
+            "worse_than_rules": [row["scenario"] for row in mine if is_worse(row.get("against_rules"))],
         }
     return out
 

@@ -31,7 +31,7 @@ def candidate(knob="cpu.weight", direction="lower", cgroup=BATCH):
 
 def suggestion(chosen, cause="CPU_CONTENTION"):
     return {"at": 6, "event": "suggestion", "text": "",
-            "suggestion": {"facts": [{"cause": cause}], "candidates": [chosen], "chosen": 0,
+            "suggestion": {"id": "a", "facts": [{"cause": cause}], "candidates": [chosen], "chosen": 0,
                            "ranked_by": "model", "rank_ns": 200_000_000}}  # fmt: skip
 
 
@@ -42,6 +42,10 @@ def trial(runner, level, events=(), scenario="cpu-hog", seed=1):
 
 def kept(chosen):
     return {"at": 15, "event": "kept", "text": "", "change": {"plan": chosen}}
+
+
+def applied(chosen, identity):
+    return {"at": 10, "event": "applied", "text": "", "change": {"plan": {**chosen, "id": identity}}}
 
 
 def judge(trials, recorded=None):
@@ -105,6 +109,15 @@ class Judge(unittest.TestCase):
         self.assertTrue(row["right"] and row["cause_found"])
         summary = report.summarise([row])["model"]
         self.assertEqual(summary["no_op_healthy"], (1, 1))
+
+    def test_what_was_written_counts_and_not_what_was_dropped_before(self):
+        passing, lasting = suggestion(candidate(), "MEMORY_LEAK"), suggestion(candidate("memory.low", "raise", WEB))
+        lasting["suggestion"]["id"] = "b"
+        written = applied(candidate("memory.low", "raise", WEB), "b")
+        row = row_of(judge([trial("model", 1, [passing, lasting, written])]), "model")
+        self.assertEqual((row["causes"], row["chosen"][0]), (["CPU_CONTENTION"], "memory.low"))
+        row = row_of(judge([trial("model", 1, [passing, lasting])]), "model")
+        self.assertEqual((row["causes"], row["chosen"][0]), (["MEMORY_LEAK"], "cpu.weight"))
 
     def test_trouble_without_a_change_names_its_cause(self):
         event = {"at": 6, "event": "trouble", "text": "the cpu clock is held down; no change is better"}
@@ -217,12 +230,18 @@ class Kept(unittest.TestCase):
             (build / "kmod/6.12/llamux.ko").write_text("two")
             self.assertEqual(kept_trials.Trials(build, "6.12", "6.12").all(), ({}, 1))
 
+    def test_another_scenario_of_the_same_name_does_not_count(self):
+        trials = kept_trials.Trials.__new__(kept_trials.Trials)
+        trials.made_with = {}
+        hog, leak = (trials.parts_of(trial("rules", 1, scenario=name)) for name in ("cpu-hog", "leak"))
+        self.assertNotEqual(hog, leak)
+
     def test_another_model_matters_where_the_module_has_one(self):
         trials = kept_trials.Trials.__new__(kept_trials.Trials)
         trials.made_with = {"agent": "a", "model": "m"}
         for runner, scenario, parts in (("rules", "leak", {"agent"}), ("model", "leak", {"agent", "model"}),
                                         ("rules", "self", {"agent", "model"})):  # fmt: skip
-            self.assertEqual(set(trials.parts_of(trial(runner, 1, scenario=scenario))), parts)
+            self.assertEqual(set(trials.parts_of(trial(runner, 1, scenario=scenario))), parts | {"scenario"})
 
 
 class Reliability(unittest.TestCase):

@@ -14,9 +14,15 @@ WEB = "/web.slice"
 BATCH = "/batch.slice"
 LOWER, RAISE = "lower", "raise"
 
+# The guest's disk, held to the speed of a slow SSD so that it can be the bottleneck: bytes
+# and requests a second.
+DISK_BYTES, DISK_REQUESTS = 40_000_000, 2000
+
 # It needs half of the two CPUs, or 5 %.
 SERVICE = "service --threads 2 --rate 50 --work-us 20000"
 SMALL_SERVICE = "service --threads 2 --rate 50 --work-us 2000"
+# It needs a fifth of the disk.
+DISK_SERVICE = "service --threads 4 --rate 200 --work-us 500 --appends $DISK/log"
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,11 @@ class Scenario:
     @property
     def tunable(self):
         return bool(self.actions)
+
+    @property
+    def begins_with_memory(self):
+        """Such a load has it before anything else runs, and waits until it is told to go on."""
+        return self.load.split(" ")[0] in ("leak", "touch")
 
     def has_model(self, runner):
         """Whether the module has the model in a trial, and not only the rules."""
@@ -76,29 +87,29 @@ SCENARIOS = (
               ("memory.reclaim", RAISE, BATCH), ("vm.watermark_scale_factor", RAISE, "")),
              disk=True, data_mib=64),
     Scenario("swap-thrash", "more memory in use than there is, zram swap",
-             f"{SMALL_SERVICE} --memory-mib 150 --pages 100", "leak --from-mib 720 --rate 4 --mib 860",
+             f"{SMALL_SERVICE} --memory-mib 280 --pages 200", "touch --mib 720 --rate 30000",
              ("SWAP_THRASH", "MEMORY_LEAK"),
              (("memory.low", RAISE, WEB), ("memory.high", LOWER, BATCH), ("vm.swappiness", LOWER, ""),
               ("vm.watermark_scale_factor", RAISE, "")), swap_mib=700),
-    Scenario("refault", "a scan that drops the service's file pages",
-             f"{SMALL_SERVICE} --pages 40 --reads $DISK/data", "leak --from-mib 690 --rate 1 --mib 700",
+    Scenario("refault", "a neighbour whose memory drops the service's file pages",
+             f"{SMALL_SERVICE} --pages 40 --reads $DISK/data", "touch --mib 700 --rate 20000",
              ("MEMORY_THRASH",),
              (("memory.low", RAISE, WEB), ("vm.swappiness", RAISE, ""),
               ("vm.watermark_scale_factor", RAISE, "")), disk=True, data_mib=256, swap_mib=64),
     Scenario("memory-limit", "memory.high below what the service works with",
-             f"{SMALL_SERVICE} --memory-mib 8 --pages 20 --reads $DISK/data", "",
+             f"{SMALL_SERVICE} --memory-mib 8 --pages 80 --reads $DISK/data", "",
              ("MEMORY_LIMIT",), (("memory.high", RAISE, WEB),),
-             settings={(WEB, "memory.high"): 48 << 20}, disk=True, data_mib=96),
+             settings={(WEB, "memory.high"): 64 << 20}, disk=True, data_mib=80),
     Scenario("dirty-stall", "a writer fills the page cache faster than the disk",
              f"{SMALL_SERVICE} --appends $DISK/log", "writer --file $DISK/bulk --mib 300",
              ("DIRTY_STALL", "IO_CONTENTION"),
              (("vm.dirty_ratio", LOWER, ""), ("vm.dirty_ratio", RAISE, "")), disk=True),
-    Scenario("disk-hog", "a reader takes the disk; io.weight works (iocost)",
-             f"{SMALL_SERVICE} --appends $DISK/log", "reader --file $DISK/data --threads 8",
+    Scenario("disk-hog", "a reader of too high a weight takes the disk; io.weight works (iocost)",
+             DISK_SERVICE, "reader --file $DISK/data --threads 8",
              ("IO_CONTENTION",), (("io.weight", LOWER, BATCH), ("io.weight", RAISE, WEB)),
-             disk=True, data_mib=128, iocost=True),
+             settings={(BATCH, "io.weight"): 500}, disk=True, data_mib=128, iocost=True),
     Scenario("disk-hog-plain", "the same without iocost: io.weight has no effect",
-             f"{SMALL_SERVICE} --appends $DISK/log", "reader --file $DISK/data --threads 8",
+             DISK_SERVICE, "reader --file $DISK/data --threads 8",
              ("IO_CONTENTION",), (), disk=True, data_mib=128),
     Scenario("huge-pages", "a group that takes and gives back huge pages", SERVICE,
              "huge-pages --threads 2", ("CPU_CONTENTION", "MEMORY_RECLAIM", "NONE"), CPU_ACTIONS),

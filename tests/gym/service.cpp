@@ -13,7 +13,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <cstring>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -37,15 +39,8 @@ std::int64_t thread_cpu_ns() {
 class Store {
   public:
     explicit Store(const ServiceOptions& options)
-        : request_(options.request), memory_(std::size_t(options.memory_mib) << 20) {
-        std::mt19937_64 random(options.seed);
-        for (std::size_t at = 0; at < memory_.size(); at += sizeof(std::uint64_t)) {
-            // half random, so that zram compresses it as it does real memory
-            if (at / kPage * kPage + kPage / 2 > at) {
-                *reinterpret_cast<std::uint64_t*>(&memory_[at]) = random();
-            }
-        }
-    }
+        : request_(options.request),
+          memory_(half_random(std::size_t(options.memory_mib) << 20, options.seed)) {}
     ~Store() {
         for (const int fd : {read_fd_, append_fd_}) {
             if (fd >= 0) {
@@ -204,6 +199,18 @@ class Service {
 };
 
 }  // namespace
+
+std::vector<unsigned char> half_random(std::size_t bytes, std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    std::array<std::uint64_t, kPage / sizeof(std::uint64_t)> page{};
+    std::generate_n(page.begin(), page.size() / 2, std::ref(random));
+    std::vector<unsigned char> memory(bytes);
+    for (std::size_t at = 0; at + kPage <= bytes; at += kPage) {
+        page[0] = at;  // no two are the same
+        std::memcpy(&memory[at], page.data(), kPage);
+    }
+    return memory;
+}
 
 void burn(std::int64_t us) {
     const std::int64_t end = thread_cpu_ns() + us * 1000;

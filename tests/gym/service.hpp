@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace llamux::gym {
 
@@ -33,6 +34,9 @@ struct ServiceOptions {
 // response time in microseconds, requests given up. Such a request counts as a
 // response of the time that its client waited. Returns an exit status.
 int run_service(const ServiceOptions& options);
+
+// Memory that zram compresses as it does what programs have: half of each page is random.
+std::vector<unsigned char> half_random(std::size_t bytes, std::uint64_t seed);
 
 // Uses the CPU until this thread has run for so many microseconds more.
 void burn(std::int64_t us);

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from scenarios import BATCH, BY_NAME, RUNNERS, WEB  # noqa: E402
+from scenarios import BATCH, BY_NAME, DISK_BYTES, DISK_REQUESTS, RUNNERS, WEB  # noqa: E402
 
 BUILD = Path(os.environ["LLAMUX_BUILD"])
 WORKLOAD = BUILD / "tests/gym/workload"
@@ -128,8 +128,12 @@ class Stage:
 
     def enable_iocost(self):
         device = Path("/sys/block/vda/dev").read_text().strip()
-        write(CGROUP / "io.cost.qos",
-              f"{device} enable=1 ctrl=user rpct=95 rlat=20000 wpct=95 wlat=20000 min=50 max=150")  # fmt: skip
+        speed = " ".join(f"{way}bps={DISK_BYTES} {way}seqiops={DISK_REQUESTS} {way}randiops={DISK_REQUESTS}"
+                         for way in "rw")  # fmt: skip
+        write(CGROUP / "io.cost.model", f"{device} ctrl=user model=linear {speed}")
+        # The latency only sets the period in which it accounts: 1 s without, too long for a trial.
+        latency = " ".join(f"{way}pct=95 {way}lat=10000" for way in "rw")
+        write(CGROUP / "io.cost.qos", f"{device} enable=1 ctrl=user {latency} min=100 max=100")
         self.undo.callback(write, CGROUP / "io.cost.qos", f"{device} enable=0")
 
     def record_clock(self, permille):
@@ -150,9 +154,11 @@ class Stage:
             program = WORK / name
             program.symlink_to(WORKLOAD)
         procs = CGROUP / group[1:] / "cgroup.procs"
-        self.watch(
-            subprocess.Popen([str(program), *words], preexec_fn=lambda: write(procs, os.getpid()))
-        )
+        process = subprocess.Popen(
+            [str(program), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: write(procs, os.getpid()))  # fmt: skip
+        self.watch(process)
+        return process
 
     def watch(self, process):
         """To be ended with the stage."""
@@ -319,6 +325,9 @@ class Trial:
         scenario = self.scenario
         # Every trial has module and telemetry, whose cost is not what is compared.
         self.llamux = Llamux(with_model=scenario.has_model(self.runner))
+        if scenario.begins_with_memory:
+            load = self.start_load()
+            load.stdout.readline()
         self.stage.start(WEB, f"{scenario.service} --seed {self.seed} --out {self.out}")
         began = self.service_began()
         if self.runner in ("no-op", "tuned", "rules", "model"):
@@ -328,15 +337,22 @@ class Trial:
             self.result["tuned"] = apply_tuned(self.stage, self.tuned)
         time.sleep(ALONE)
         onset = boot_seconds()
-        if scenario.load:
-            load = f"{scenario.load} --seed {self.seed}" if "--file" in scenario.load else scenario.load
-            self.stage.start(scenario.load_group, load, scenario.load_name)
+        if scenario.begins_with_memory:
+            load.stdin.write("\n")
+            load.stdin.flush()
+        elif scenario.load:
+            self.start_load()
         if scenario.asks:
             self.stage.watch(keep_talking())
         self.act(lambda: boot_seconds() - began)
         if self.runner != "oracle":
             time.sleep(max(0, onset + LOADED - boot_seconds()))
         self.record(began, onset)
+
+    def start_load(self):
+        scenario = self.scenario
+        load = f"{scenario.load} --seed {self.seed}" if "--file" in scenario.load else scenario.load
+        return self.stage.start(scenario.load_group, load, scenario.load_name)
 
     def service_began(self):
         """When the service's second 0 was; it writes its first line at second 1."""

@@ -18,15 +18,18 @@ MODEL = HERE.parents[1] / "models/llamux-pilot-q8_0.gguf"
 
 
 def made_with(build, release):
-    """{part: hash} of all that a trial's outcome depends on, but for the machine."""
+    """{part: hash} of all that every trial's outcome depends on, but for the machine."""
     parts = {
         "agent": [build / "agent/llamux-agent"],
         "module": [build / "kmod" / release / "llamux.ko"],
         "model": [MODEL],
-        "suite": [build / "tests/gym/workload", HERE / "trial.py", HERE / "scenarios.py"],
+        "suite": [build / "tests/gym/workload", HERE / "trial.py"],
     }
-    read = {part: b"".join(path.read_bytes() for path in paths) for part, paths in parts.items()}
-    return {part: hashlib.sha256(content).hexdigest()[:12] for part, content in read.items()}
+    return {part: digest(b"".join(path.read_bytes() for path in paths)) for part, paths in parts.items()}
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 class Trials:
@@ -35,9 +38,11 @@ class Trials:
         self.made_with = made_with(build, release)
 
     def parts_of(self, trial):
-        """What this trial is made with: without the model where the module has none."""
-        has_model = BY_NAME[trial["scenario"]].has_model(trial["runner"])
-        return {part: of for part, of in self.made_with.items() if part != "model" or has_model}
+        """What this trial is made with: its scenario, and the model where the module has one."""
+        scenario = BY_NAME[trial["scenario"]]
+        has_model = scenario.has_model(trial["runner"])
+        parts = {part: of for part, of in self.made_with.items() if part != "model" or has_model}
+        return parts | {"scenario": digest(repr(scenario).encode())}
 
     def keep(self, name, trial):
         """In one step: the next run may be cut off at any moment."""

@@ -78,12 +78,16 @@ void add_loads(CLI::App& app, LoadOptions& o, int& status) {
     leak->add_option("--from-mib", o.from_mib, "at once");
     leak->add_option("--seed", o.seed);
     leak->callback([&] { status = run_leak(o.from_mib, o.rate, o.mib, o.seed); });
+    CLI::App* touch = app.add_subcommand("touch", "Memory in use");
+    touch->add_option("--mib", o.mib, "of memory")->check(kMebibytes);
+    touch->add_option("--rate", o.rate, "pages written to a second")->required()->check(kRate);
+    touch->add_option("--seed", o.seed);
+    touch->callback([&] { status = run_touch(o.mib, o.rate, o.seed); });
     add_file(add("writer", "Overwrites a file", [&] { return run_writer(o.file, o.mib); }))
         ->add_option("--mib", o.mib, "size of the file")
         ->check(kMebibytes);
     add_file(add("reader", "Reads a file at random, past the page cache",
                  [&] { return run_reader(o.file, o.threads, o.seed); }));
-    add_file(add("scanner", "Reads a file from end to end", [&] { return run_scanner(o.file); }));
     add_rate(add("flood", "UDP over loopback", [&] { return run_flood(o.threads, o.rate); }));
     add("huge-pages", "Takes and gives back huge pages", [&] { return run_huge_pages(o.threads); });
 }
