@@ -357,16 +357,10 @@ void Loop::measure(const Sensed& sensed, TickReport& report) {
 void Loop::look_again() {
     const Result<Advice> now =
         device_->advise(nullptr, LLAMUX_ADVISE_LAST_SNAPSHOT | LLAMUX_ADVISE_RULES_ONLY);
-    bool says_same = false;
-    bool says_opposite = false;
-    for (std::uint32_t i = 0; now && i < now->answer.n_candidates; i++) {
-        const llamux_candidate& candidate = now->answer.candidates[i];
-        if (candidate.kind == candidate_.kind && candidate.cgroup_id == candidate_.cgroup_id) {
-            (candidate.direction == candidate_.direction ? says_same : says_opposite) = true;
-        }
-    }
-    seen_again_ = seen_again_ || says_same;
-    contradicted_ = says_opposite && !says_same;
+    const SecondLook look =
+        now ? llamux::look_again(now->answer, candidate_, fact_) : SecondLook::kNothing;
+    seen_again_ = seen_again_ || look == SecondLook::kSame;
+    contradicted_ = look == SecondLook::kOpposite;
 }
 
 void Loop::apply(const Sensed& sensed, TickReport& report) {

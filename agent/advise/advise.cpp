@@ -186,4 +186,28 @@ std::uint64_t situation_of(const llamux_advice& answer) {
     return hash;
 }
 
+SecondLook look_again(const llamux_advice& answer, const Candidate& candidate, const Fact& fact) {
+    bool says_opposite = false;
+    for (std::uint32_t i = 0; i < answer.n_candidates; i++) {
+        const llamux_candidate& now = answer.candidates[i];
+        if (now.kind == candidate.kind && now.cgroup_id == candidate.cgroup_id) {
+            if (now.direction == candidate.direction) {
+                return SecondLook::kSame;
+            }
+            says_opposite = true;
+        }
+    }
+    if (says_opposite) {
+        return SecondLook::kOpposite;
+    }
+    for (std::uint32_t i = 0; i < answer.n_facts; i++) {
+        const llamux_fact& now = answer.facts[i];
+        if (now.cause == fact.cause && (now.victim_id == fact.victim_id || now.victim_id == 0) &&
+            (now.culprit_id == fact.culprit_id || now.culprit_id == 0)) {
+            return SecondLook::kSame;
+        }
+    }
+    return SecondLook::kNothing;
+}
+
 }  // namespace llamux

@@ -26,6 +26,15 @@ Suggestion weigh(Suggestion suggestion, const Experience& experience);
 // first. An empty fact where there is none.
 Fact fact_of(const Suggestion& suggestion, const Candidate& candidate);
 
+// What a later look says of an earlier one's trouble and the change for it.
+enum class SecondLook {
+    kNothing,   // the trouble is not there
+    kSame,      // the change is among the candidates again, or the fact is: who it hurts or who
+                // causes it may not be seen in every window
+    kOpposite,  // the change the other way is among the candidates, and not this one
+};
+SecondLook look_again(const llamux_advice& answer, const Candidate& candidate, const Fact& fact);
+
 // Equal for advice about the same trouble and the same remedies, whatever the
 // numbers: the model is not asked again for those at once.
 std::uint64_t situation_of(const llamux_advice& answer);

@@ -157,6 +157,28 @@ TEST_F(LoopTest, TroubleThatComesAndGoesIsActedOn) {
     EXPECT_EQ(weight(), "50");
 }
 
+// Found by the fault suite: who waits while a machine swaps is not the same in each second.
+TEST_F(LoopTest, TroubleWhoseVictimIsNotSeenEachTimeIsActedOn) {
+    tick_until(LoopState::kBaseline);
+    kernel.advice = [this](llamux_advice& answer) {
+        advise_less_weight(answer);
+        answer.facts[0].victim_id = 0;
+        answer.n_candidates = 0;
+    };
+    tick_until(LoopState::kSettling);
+    EXPECT_EQ(weight(), "50");
+}
+
+TEST_F(LoopTest, TroubleOfAnotherIsNotTheSame) {
+    tick_until(LoopState::kBaseline);
+    kernel.advice = [this](llamux_advice& answer) {
+        advise_less_weight(answer);
+        answer.facts[0].victim_id += 1000;
+        answer.n_candidates = 0;
+    };
+    expect_refused_before_the_write("not seen again");
+}
+
 // Found by the fault suite: trouble that changed with each look kept the model busy.
 TEST_F(LoopTest, TheModelThinksATenthOfTheTime) {
     config.policy.apply = false;
