@@ -19,12 +19,12 @@ int run_forks(int threads, int rate);
 // Threads that move themselves from CPU to CPU between short bursts of work.
 int run_migrations(int threads, int work_us);
 
-// Takes so much memory and says "ready", then more every second, up to a limit, and keeps it in
-// use.
+// Takes so much memory, says "ready" and waits for a line; then takes more every second, up to a
+// limit, and keeps it in use.
 int run_leak(int from_mib, int mib_per_second, int most_mib, std::uint64_t seed);
 
-// Memory in use: takes it and says "ready", then writes to so many of its pages a second, at
-// random.
+// Takes so much memory, says "ready" and waits for a line; then writes to so many of its pages a
+// second, at random.
 int run_touch(int mib, int pages_per_second, std::uint64_t seed);
 
 // Overwrites a file again and again through the page cache.
