@@ -80,58 +80,44 @@ static void memory_evidence(const struct scene *sc, struct llamux_fact *fact)
 	add_evidence(sc, fact, NULL, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND);
 }
 
+static u64 growth_of(const struct scene *sc, group_t *g, enum llamux_source source)
+{
+	(void)source;
+	return llx_baseline_growth(sc->b, sc->s, g);
+}
+
 bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_GROWTH_KIB_PER_SECOND;
 	enum llx_level scarce =
 		level_of(sc, NULL, LLAMUX_SOURCE_MEMORY_AVAILABLE_PERMILLE);
-	group_t *top = NULL;
-	u64 best = 0;
-	u32 i;
+	enum llx_level fast;
+	group_t *top;
+	u64 growth;
 
 	if (!scarce || (!memory_pressed(sc) && scarce < LLX_LEVEL_HIGH))
 		return false;
-	for (i = 0; i < llx_measure_groups(sc->s); i++) {
-		group_t *g = &sc->s->groups[i];
-		u64 growth = llx_baseline_growth(sc->b, sc->s, g);
-
-		if (!may_be_culprit(g) || !llx_known(growth))
-			continue;
-		if (beats(growth, id_of(g), best, top)) {
-			top = g;
-			best = growth;
-		}
-	}
-	if (!top || !llx_measure_level(sc->s, source, best))
+	top = top_by(sc, growth_of, source, may_be_culprit, NULL);
+	if (!top)
 		return false;
-	fact->level = max_t(u32, scarce, llx_measure_level(sc->s, source, best));
+	growth = growth_of(sc, top, source);
+	fast = llx_measure_level(sc->s, source, growth);
+	if (!fast)
+		return false;
+	fact->level = max_t(u32, scarce, fast);
 	fact->culprit_id = id_of(top);
 	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_DIRECT_RECLAIM_US_PER_SECOND,
 					  may_be_victim, top));
-	add_number(sc, fact, top, source, best);
+	add_number(sc, fact, top, source, growth);
 	memory_evidence(sc, fact);
 	return true;
 }
 
-/* The group with most memory. */
-static group_t *largest_group(const struct scene *sc)
+static u64 memory_of(const struct scene *sc, group_t *g, enum llamux_source source)
 {
-	group_t *top = NULL;
-	u64 best = 0;
-	u32 i;
-
-	for (i = 0; i < llx_measure_groups(sc->s); i++) {
-		group_t *g = &sc->s->groups[i];
-		u64 used = llx_measure_memory(&g->signals);
-
-		if (!is_group(g) || !llx_known(used) || !used)
-			continue;
-		if (beats(used, id_of(g), best, top)) {
-			top = g;
-			best = used;
-		}
-	}
-	return top;
+	(void)sc;
+	(void)source;
+	return llx_measure_memory(&g->signals);
 }
 
 bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
@@ -147,8 +133,9 @@ bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 		return false;
 	fact->level = level_of(sc, NULL, source);
 	/* the largest waits, too, but for room that it takes itself */
-	fact->victim_id = id_of(top_group(sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE,
-					  may_be_victim, largest_group(sc)));
+	fact->victim_id = id_of(top_group(
+		sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE, may_be_victim,
+		top_by(sc, memory_of, LLAMUX_SOURCE_NONE, is_group, NULL)));
 	add_evidence(sc, fact, NULL, source);
 	memory_evidence(sc, fact);
 	return true;

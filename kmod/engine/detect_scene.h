@@ -99,9 +99,12 @@ static inline bool beats(u64 value, u64 id, u64 best, group_t *best_group)
 	return value > best || (value == best && id < best_group->signals.cgroup_id);
 }
 
-/* The group that @may pass with the largest value of a source, if any. */
-static inline group_t *top_group(const struct scene *sc, enum llamux_source source,
-				 bool (*may)(group_t *g), group_t *not_this)
+/* The group that @may pass with the largest value, known and not 0, if any. */
+static inline group_t *top_by(const struct scene *sc,
+			      u64 (*value_of)(const struct scene *sc, group_t *g,
+					      enum llamux_source source),
+			      enum llamux_source source, bool (*may)(group_t *g),
+			      group_t *not_this)
 {
 	group_t *top = NULL;
 	u64 best = 0;
@@ -109,16 +112,28 @@ static inline group_t *top_group(const struct scene *sc, enum llamux_source sour
 
 	for (i = 0; i < llx_measure_groups(sc->s); i++) {
 		group_t *g = &sc->s->groups[i];
-		u64 value = llx_measure_value(sc->s, g, source);
+		u64 value = value_of(sc, g, source);
 
 		if (g == not_this || !may(g) || !llx_known(value) || !value)
 			continue;
-		if (beats(value, g->signals.cgroup_id, best, top)) {
+		if (beats(value, id_of(g), best, top)) {
 			top = g;
 			best = value;
 		}
 	}
 	return top;
+}
+
+static inline u64 source_of(const struct scene *sc, group_t *g, enum llamux_source source)
+{
+	return llx_measure_value(sc->s, g, source);
+}
+
+/* The same by what a source says. */
+static inline group_t *top_group(const struct scene *sc, enum llamux_source source,
+				 bool (*may)(group_t *g), group_t *not_this)
+{
+	return top_by(sc, source_of, source, may, not_this);
 }
 
 /*

@@ -204,6 +204,15 @@ def oracle_rows(trials, recorded):
     return rows
 
 
+def compared(bases, number, trial, key):
+    """{key: improvement over the base of the same number, or the last}; {} without a base."""
+    done = [base for base in bases or () if not base.get("failed")]
+    if not done:
+        return {}
+    base = done[min(number, len(done) - 1)]
+    return {key: improvement(judged_seconds(base), judged_seconds(trial))}
+
+
 def judge(trials, recorded):
     """Trials of one kernel -> rows, one for each scenario and runner that has a result.
 
@@ -230,14 +239,10 @@ def judge(trials, recorded):
                 continue
             rows.append(row)
             row["p99_ms"] = statistics.median(judged_seconds(trial)) / 1000
-            plain = [t for t in grouped.get((name, "no-op"), []) if not t.get("failed")]
-            if plain and runner != "no-op":
-                base = plain[min(number, len(plain) - 1)]
-                row["improvement"] = improvement(judged_seconds(base), judged_seconds(trial))
-            ruled = [t for t in grouped.get((name, "rules"), []) if not t.get("failed")]
-            if ruled and runner == "model":
-                base = ruled[min(number, len(ruled) - 1)]
-                row["against_rules"] = improvement(judged_seconds(base), judged_seconds(trial))
+            if runner != "no-op":
+                row |= compared(grouped.get((name, "no-op")), number, trial, "improvement")
+            if runner == "model":
+                row |= compared(grouped.get((name, "rules")), number, trial, "against_rules")
             if runner in CHOOSERS:
                 row |= judge_choice(scenario, trial, words)
                 row["worth"] = worth(row, effects.get(name, {}))
