@@ -111,11 +111,6 @@ Window window_of(const llamux_snapshot& snapshot, const llamux_snapshot* before)
     }
     if (has_signals) {
         system.set_pressure(snapshot.signals.psi);
-        if (snapshot.signals.swap_in_pages != LLAMUX_UNKNOWN &&
-            snapshot.signals.swap_out_pages != LLAMUX_UNKNOWN) {
-            system.set_rate(Metric::kSwapPages,
-                            snapshot.signals.swap_in_pages + snapshot.signals.swap_out_pages);
-        }
     }
     const std::uint32_t n_groups = std::min<std::uint32_t>(snapshot.n_groups, LLAMUX_MAX_GROUPS);
     for (std::uint32_t i = 0; i < n_groups; i++) {

@@ -29,7 +29,6 @@ enum class Sum { kParts, kTime, kNone };
     X(ThrottledPermille, "time held back by its cpu quota", "permille", 10, kNone)       \
     X(DirectReclaimUs, "time in direct reclaim", "us/s", 1000, kParts)                   \
     X(Refaults, "pages read back", "pages/s", 20, kParts)                                \
-    X(SwapPages, "pages swapped", "pages/s", 20, kNone)                                  \
     X(MemoryHighEvents, "stalls at its own memory limit", "/s", 1, kNone)                \
     X(MemoryGrowthKib, "memory that it took", "KiB/s", 1024, kNone)                      \
     X(BlockIoMeanUs, "mean time of a disk request", "us", 200, kNone)

@@ -254,17 +254,9 @@ std::optional<Effect> find_harm(const Plan& plan, const std::vector<Window>& bef
     return std::nullopt;
 }
 
-// Whose metric tells: the victim's, but swapping is counted for the whole system
-// only, and who grows is the cause.
+// Whose metric tells: the victim's, but who grows is the cause.
 std::uint64_t subject_of(Metric metric, const Fact& fact) {
-    switch (metric) {
-        case Metric::kSwapPages:
-            return 0;
-        case Metric::kMemoryGrowthKib:
-            return fact.culprit_id;
-        default:
-            return fact.victim_id;
-    }
+    return metric == Metric::kMemoryGrowthKib ? fact.culprit_id : fact.victim_id;
 }
 
 }  // namespace
@@ -282,7 +274,8 @@ std::vector<Metric> metrics_of(std::uint32_t cause) {
         case LLAMUX_CAUSE_MEMORY_LIMIT:
             return {Metric::kMemoryHighEvents, Metric::kPsiMemorySome};
         case LLAMUX_CAUSE_SWAP_THRASH:
-            return {Metric::kSwapPages, Metric::kPsiMemorySome};
+            // Fast swap costs a group little waiting, but much work.
+            return {Metric::kRefaults, Metric::kPsiMemorySome};
         case LLAMUX_CAUSE_DIRTY_STALL:
             return {Metric::kPsiIoFull, Metric::kPsiIoSome};
         case LLAMUX_CAUSE_IO_CONTENTION:

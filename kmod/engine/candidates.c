@@ -215,6 +215,25 @@ static u64 memory_high_value(const struct llamux_snapshot *s,
 	return page_aligned(llx_measure_sum(used, used / 20));
 }
 
+/* A group is protected no further than those around it are; 0: not at all. */
+static u64 protection_around(const struct llamux_snapshot *s,
+			     const struct llamux_group_signals *f)
+{
+	u64 least = LLX_MEASURE_MAX;
+	u64 parent = f->parent_id;
+	u32 i;
+
+	for (i = 0; parent && i < MAX_DEPTH; i++) {
+		const struct llamux_group_snapshot *g = llx_measure_group(s, parent);
+
+		if (!g || !llx_known(g->signals.memory_low_bytes))
+			return 0;
+		least = min_t(u64, least, g->signals.memory_low_bytes);
+		parent = g->signals.parent_id;
+	}
+	return parent ? 0 : least;
+}
+
 /*
  * What is in use, with what was pushed to swap, but never more than three tenths of
  * the machine.
@@ -227,6 +246,7 @@ static u64 memory_low_value(const struct llamux_snapshot *s,
 
 	if (!llx_known(most) || !llx_known(used))
 		return LLAMUX_UNKNOWN;
+	most = min_t(u64, most, protection_around(s, f));
 	return page_aligned(min_t(u64, used, most));
 }
 
@@ -400,9 +420,8 @@ static const struct intent intents[LLAMUX_N_CAUSES][MAX_INTENTS] = {
 					 INTENT(SWAPPINESS, RAISE, SYSTEM),
 					 INTENT(WATERMARK_SCALE, RAISE, SYSTEM) },
 	[LLAMUX_CAUSE_MEMORY_LIMIT] = { INTENT(MEMORY_HIGH, RAISE, VICTIM) },
-	[LLAMUX_CAUSE_SWAP_THRASH] = { INTENT(SWAPPINESS, LOWER, SYSTEM),
-				       INTENT(MEMORY_LOW, RAISE, VICTIM),
-				       INTENT(WATERMARK_SCALE, RAISE, SYSTEM) },
+	[LLAMUX_CAUSE_SWAP_THRASH] = { INTENT(MEMORY_LOW, RAISE, VICTIM),
+				       INTENT(SWAPPINESS, LOWER, SYSTEM) },
 	[LLAMUX_CAUSE_DIRTY_STALL] = { INTENT(DIRTY_RATIO, LOWER, SYSTEM),
 				       INTENT(DIRTY_RATIO, RAISE, SYSTEM) },
 	[LLAMUX_CAUSE_IO_CONTENTION] = { INTENT(IO_WEIGHT, LOWER, CULPRIT),
@@ -424,7 +443,6 @@ static bool second_first(const struct scene *sc)
 		return sc->victim && sc->victim->signals.cpu_weight < LLAMUX_DEFAULT_WEIGHT;
 	case LLAMUX_CAUSE_IO_CONTENTION:
 		return sc->victim && sc->victim->signals.io_weight < LLAMUX_DEFAULT_WEIGHT;
-	case LLAMUX_CAUSE_SWAP_THRASH:
 	case LLAMUX_CAUSE_MEMORY_THRASH:
 		/* fast swap is cheaper to use than a disk is to read */
 		return m->flags & LLAMUX_SIGNAL_SWAP_FAST;
@@ -440,6 +458,9 @@ static bool is_allowed(const struct scene *sc, const struct intent *intent)
 {
 	if (intent->kind == LLAMUX_ACTION_CPU_IDLE)
 		return group_flags(sc->culprit) & LLAMUX_GROUP_BACKGROUND;
+	/* fast swap is cheaper to use than a disk is to read */
+	if (intent->kind == LLAMUX_ACTION_SWAPPINESS && intent->direction == LLAMUX_LOWER)
+		return !(sc->s->signals.flags & LLAMUX_SIGNAL_SWAP_FAST);
 	return true;
 }
 

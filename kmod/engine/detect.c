@@ -263,7 +263,7 @@ static bool find_dirty(const struct scene *sc, struct llamux_fact *fact)
 	if (!level_of(sc, NULL, source) || (!io && !writers_slept(sc)))
 		return false;
 	fact->level = max_t(u32, io, LLX_LEVEL_SOME);
-	fact->victim_id = id_of(top_group(sc, wait, may_be_victim, NULL));
+	fact->victim_id = id_of(top_innermost(sc, wait, may_be_victim, NULL));
 	add_evidence(sc, fact, NULL, source);
 	add_evidence(sc, fact, NULL, wait);
 	return true;
@@ -296,7 +296,7 @@ static bool find_io(const struct scene *sc, struct llamux_fact *fact)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_PSI_IO_SOME_PERMILLE;
 	group_t *culprit = io_culprit(sc);
-	group_t *victim = top_group(sc, source, may_be_victim, culprit);
+	group_t *victim = top_innermost(sc, source, may_be_victim, culprit);
 
 	if (found(sc, LLAMUX_CAUSE_DIRTY_STALL) ||
 	    found(sc, LLAMUX_CAUSE_MEMORY_LIMIT) || !culprit || !victim ||

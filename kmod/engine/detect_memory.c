@@ -34,19 +34,24 @@ static bool feels_limit(const struct scene *sc, group_t *g)
 	       waits_for_its_pages(sc, g);
 }
 
+/* The groups around one with a limit have its events, too. */
+static u64 events_at_limit(const struct scene *sc, group_t *g, enum llamux_source source)
+{
+	u64 limit = g->signals.memory_high_bytes;
+	u64 used = g->signals.memory_current_bytes;
+
+	if (!llx_known(limit) || !llx_known(used) || used < limit / 10 * 9)
+		return LLAMUX_UNKNOWN;
+	return source_of(sc, g, source);
+}
+
 /* The group that its own limit costs most, or NULL. */
 static group_t *limited_group(const struct scene *sc)
 {
 	const enum llamux_source source = LLAMUX_SOURCE_MEMORY_HIGH_EVENTS_PER_SECOND;
-	group_t *g = top_group(sc, source, may_be_victim, NULL);
-	u64 limit;
-	u64 used;
+	group_t *g = top_by(sc, events_at_limit, source, may_be_victim, NULL);
 
-	if (!g || !level_of(sc, g, source) || !feels_limit(sc, g))
-		return NULL;
-	limit = g->signals.memory_high_bytes;
-	used = g->signals.memory_current_bytes;
-	return llx_known(limit) && llx_known(used) && used >= limit / 10 * 9 ? g : NULL;
+	return g && level_of(sc, g, source) && feels_limit(sc, g) ? g : NULL;
 }
 
 bool llx_find_memory_limit(const struct scene *sc, struct llamux_fact *fact)
@@ -83,7 +88,8 @@ static void memory_evidence(const struct scene *sc, struct llamux_fact *fact)
 static u64 growth_of(const struct scene *sc, group_t *g, enum llamux_source source)
 {
 	(void)source;
-	return llx_baseline_growth(sc->b, sc->s, g);
+	return has_groups_inside(sc, g) ? LLAMUX_UNKNOWN
+					: llx_baseline_growth(sc->b, sc->s, g);
 }
 
 bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
@@ -115,9 +121,44 @@ bool llx_find_leak(const struct scene *sc, struct llamux_fact *fact)
 
 static u64 memory_of(const struct scene *sc, group_t *g, enum llamux_source source)
 {
-	(void)sc;
 	(void)source;
-	return llx_measure_memory(&g->signals);
+	return has_groups_inside(sc, g) ? LLAMUX_UNKNOWN : llx_measure_memory(&g->signals);
+}
+
+/* The group with most memory, in RAM and swap, or NULL. */
+static group_t *largest_group(const struct scene *sc)
+{
+	return top_by(sc, memory_of, LLAMUX_SOURCE_NONE, is_group, NULL);
+}
+
+/* Does @g have at least half of what all groups have, and may it be held back? */
+static bool fills_memory(const struct scene *sc, group_t *g)
+{
+	u64 all = 0;
+	u32 i;
+
+	if (!g || !may_be_culprit(g))
+		return false;
+	for (i = 0; i < llx_measure_groups(sc->s); i++) {
+		u64 bytes = memory_of(sc, &sc->s->groups[i], LLAMUX_SOURCE_NONE);
+
+		if (llx_known(bytes))
+			all = llx_measure_sum(all, bytes);
+	}
+	return llx_measure_memory(&g->signals) >= all / 2;
+}
+
+/* A second. Of fewer pages, the agent could not tell whether a change helped. */
+#define PAGES_WORTH_SAVING 20
+
+/* Pages that came back from swap for it, or, where that is not known, its waiting. */
+static u64 swapped_back_of(const struct scene *sc, group_t *g, enum llamux_source source)
+{
+	u64 pages = llx_measure_rate(sc->s, g->record.refaults_anon);
+
+	if (!llx_measure_has_maps(sc->s))
+		return innermost_of(sc, g, source);
+	return llx_known(pages) && pages >= PAGES_WORTH_SAVING ? pages : 0;
 }
 
 bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
@@ -126,6 +167,7 @@ bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 	u64 in = llx_measure_rate(sc->s, sc->s->signals.swap_in_pages);
 	u64 out = llx_measure_rate(sc->s, sc->s->signals.swap_out_pages);
 	u64 least = llx_measure_threshold(sc->s, source, LLX_LEVEL_SOME) / 4;
+	group_t *largest = largest_group(sc);
 
 	if (!memory_pressed(sc) || !level_of(sc, NULL, source))
 		return false;
@@ -133,9 +175,11 @@ bool llx_find_swap(const struct scene *sc, struct llamux_fact *fact)
 		return false;
 	fact->level = level_of(sc, NULL, source);
 	/* the largest waits, too, but for room that it takes itself */
-	fact->victim_id = id_of(top_group(
-		sc, LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE, may_be_victim,
-		top_by(sc, memory_of, LLAMUX_SOURCE_NONE, is_group, NULL)));
+	fact->victim_id = id_of(top_by(sc, swapped_back_of,
+				       LLAMUX_SOURCE_PSI_MEMORY_SOME_PERMILLE,
+				       may_be_victim, largest));
+	if (fills_memory(sc, largest))
+		fact->culprit_id = id_of(largest);
 	add_evidence(sc, fact, NULL, source);
 	memory_evidence(sc, fact);
 	return true;

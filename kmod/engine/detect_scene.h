@@ -91,6 +91,20 @@ static inline bool may_be_culprit(group_t *g)
 		 (LLAMUX_GROUP_SELF | LLAMUX_GROUP_PROTECTED | LLAMUX_GROUP_LATENCY));
 }
 
+/*
+ * Memory, and waiting for it and for disks, the kernel counts for a group with all
+ * that are inside it: who stands out by that is to be found among these.
+ */
+static inline bool has_groups_inside(const struct scene *sc, group_t *g)
+{
+	u32 i;
+
+	for (i = 0; i < llx_measure_groups(sc->s); i++)
+		if (sc->s->groups[i].signals.parent_id == id_of(g))
+			return true;
+	return false;
+}
+
 /* The lower id wins a tie, so that the order of groups never matters. */
 static inline bool beats(u64 value, u64 id, u64 best, group_t *best_group)
 {
@@ -129,7 +143,19 @@ static inline u64 source_of(const struct scene *sc, group_t *g, enum llamux_sour
 	return llx_measure_value(sc->s, g, source);
 }
 
-/* The same by what a source says. */
+static inline u64 innermost_of(const struct scene *sc, group_t *g, enum llamux_source source)
+{
+	return has_groups_inside(sc, g) ? LLAMUX_UNKNOWN : source_of(sc, g, source);
+}
+
+/* The same by a source that the kernel sums up over the groups inside. */
+static inline group_t *top_innermost(const struct scene *sc, enum llamux_source source,
+				     bool (*may)(group_t *g), group_t *not_this)
+{
+	return top_by(sc, innermost_of, source, may, not_this);
+}
+
+/* The same by what a source says of a group alone. */
 static inline group_t *top_group(const struct scene *sc, enum llamux_source source,
 				 bool (*may)(group_t *g), group_t *not_this)
 {

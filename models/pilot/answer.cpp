@@ -54,10 +54,11 @@ const CauseWords& cause_words(u32 cause) {
                                          "group V is held back by its own memory limit"},
                                         {},
                                         {"a memory limit is too small"}};
-        w[LLAMUX_CAUSE_SWAP_THRASH] = {{},
-                                       {"pages move to swap and back, and group V waits for them"},
-                                       {},
-                                       {"pages move to swap and back"}};
+        w[LLAMUX_CAUSE_SWAP_THRASH] = {
+            {"group C fills the memory, and group V waits for pages that moved to swap"},
+            {"pages move to swap and back, and group V waits for them"},
+            {"group C fills the memory, and pages move to swap and back"},
+            {"pages move to swap and back"}};
         w[LLAMUX_CAUSE_DIRTY_STALL] = {{},
                                        {"group V waits until dirty pages are written"},
                                        {},

@@ -138,6 +138,11 @@ class Machine {
         s_.signals.swap_total_bytes = 2048 * kMiB;
         s_.signals.swap_in_pages = r_.spread(400, 60000) * s_.window_ns / kSecond;
         s_.signals.swap_out_pages = s_.signals.swap_in_pages;
+        g.record.refaults_anon = s_.signals.swap_in_pages / r_.between(1, 8);
+        if (r_.chance(70)) {
+            add(r_.spread(1, 300), mark(LLAMUX_GROUP_BACKGROUND, 20)).signals.memory_current_bytes =
+                r_.between(1, 8) * 2048 * kMiB;
+        }
     }
     void dirty_stall() {
         auto& m = s_.signals;

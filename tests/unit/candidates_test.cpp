@@ -210,18 +210,43 @@ TEST(Candidates, ALimitThatIsTooSmallGrowsByHalf) {
         << "memory is scarce: it would be taken from all others";
 }
 
+TEST(Candidates, WhoIsPushedToSwapIsProtected) {
+    SnapshotBuilder b;
+    b.add(20, 100);
+    const Built built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20, 30)});
+    ASSERT_EQ(built.n, 3u);
+    EXPECT_EQ(built.phrase(0), "raise the memory protection of group A");
+    EXPECT_EQ(built.phrase(1), "lower the swappiness");
+    EXPECT_EQ(built.candidates[1].value_new, 40u);
+    b->signals.flags = LLAMUX_SIGNAL_SWAP_FAST;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20, 30)}).n, 2u)
+        << "fast swap is cheaper to use than a disk is to read";
+}
+
 TEST(Candidates, FastSwapTurnsTheOrder) {
     SnapshotBuilder b;
     b.add(20, 100);
-    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20)}).phrase(0), "lower the swappiness");
-    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20)}).candidates[0].value_new, 40u);
-    b->signals.flags = LLAMUX_SIGNAL_SWAP_FAST;
-    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20)}).phrase(0),
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0),
               "raise the memory protection of group A");
+    b->signals.flags = LLAMUX_SIGNAL_SWAP_FAST;
     EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0), "raise the swappiness");
     b->signals.swap_total_bytes = 0;
     EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0),
               "raise the memory protection of group A");
+}
+
+TEST(Candidates, NoGroupIsProtectedFurtherThanThoseAroundIt) {
+    SnapshotBuilder b;
+    auto& slice = b.add(10, 0);
+    b.add(20, 100).signals.parent_id = 10;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0), "raise the swappiness");
+    slice.signals.memory_low_bytes = 100 * kMiB;
+    const Built built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)});
+    EXPECT_EQ(built.phrase(0), "raise the memory protection of group A");
+    EXPECT_EQ(built.candidates[0].value_new, 100 * kMiB);
+    slice.signals.parent_id = 5;
+    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0), "raise the swappiness")
+        << "what is around the slice is not known";
 }
 
 TEST(Candidates, SwappinessIsNotRaisedWhereSwapHasNoRoom) {
@@ -231,8 +256,6 @@ TEST(Candidates, SwappinessIsNotRaisedWhereSwapHasNoRoom) {
     b->signals.swap_free_bytes = b->signals.memory_total_bytes / 20;
     EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0),
               "raise the memory protection of group A");
-    EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_SWAP_THRASH, 20)}).phrase(1), "lower the swappiness")
-        << "down is always possible";
     b->signals.swap_free_bytes = LLAMUX_UNKNOWN;
     EXPECT_EQ(Built(b, {fact(LLAMUX_CAUSE_MEMORY_THRASH, 20)}).phrase(0), "raise the swappiness");
 }

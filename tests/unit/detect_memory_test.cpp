@@ -181,7 +181,7 @@ TEST(Detect, OwnMemoryLimitThatCostsTimeWithTheDisk) {
 TEST(Detect, SwapThrashNeedsBothDirections) {
     SnapshotBuilder b;
     b.psi(0, 300, 200);
-    b.add(20, 100).signals.psi.memory.some_us = 500'000;
+    b.add(20, 100).record.refaults_anon = 5000;
     b.add(30, 10).signals.memory_current_bytes = 2 * kGiB;
     b->signals.swap_out_pages = 20000;
     EXPECT_EQ(Found(b).n, 0u) << "swapping out once is no harm";
@@ -197,16 +197,104 @@ TEST(Detect, WhoFillsTheMemoryIsNotTheVictimOfItsSwapping) {
     b.psi(0, 300, 200);
     b->signals.swap_in_pages = b->signals.swap_out_pages = 20000;
     auto& service = b.add(20, 100);
-    service.signals.psi.memory.some_us = 200'000;
+    service.record.refaults_anon = 2000;
     service.signals.memory_current_bytes = 150 * kMiB;
     auto& large = b.add(30, 100);
-    large.signals.psi.memory.some_us = 700'000;
+    large.record.refaults_anon = 18000;
     large.signals.memory_current_bytes = 100 * kMiB;
     large.signals.memory_swap_bytes = 800 * kMiB;
     EXPECT_EQ(Found(b)[0].victim_id, 20u);
+    EXPECT_EQ(Found(b)[0].culprit_id, 30u);
 
-    service.signals.psi.memory.some_us = 0;
-    EXPECT_EQ(Found(b)[0].victim_id, 0u) << "nobody else waits";
+    large.signals.flags = LLAMUX_GROUP_PROTECTED;
+    EXPECT_EQ(Found(b)[0].culprit_id, 0u) << "it may not be held back";
+    large.signals.flags = 0;
+    large.signals.memory_swap_bytes = 60 * kMiB;
+    b.add(31, 10).signals.memory_current_bytes = 150 * kMiB;
+    EXPECT_EQ(Found(b)[0].culprit_id, 0u) << "three that have the same share it";
+
+    service.record.refaults_anon = 60;
+    EXPECT_EQ(Found(b)[0].victim_id, 0u) << "15 pages a second are not worth a change";
+    service.signals.psi.memory.some_us = 200'000;
+    b->flags = LLAMUX_SNAPSHOT_NO_MAPS;
+    EXPECT_EQ(Found(b)[0].victim_id, 20u) << "by its waiting, if need be";
+}
+
+// As systemd has them: the kernel counts for a slice what its services have and wait.
+class Nested : public testing::Test {
+  protected:
+    Nested() {
+        for (const auto& [slice, service] : {std::pair{10, 20}, std::pair{11, 30}}) {
+            b.add(static_cast<u64>(slice), 0);
+            b.add(static_cast<u64>(service), 100).signals.parent_id = static_cast<u64>(slice);
+        }
+    }
+    // Of the group and the slice around it.
+    void set(u64 llamux_psi::*field, llamux_psi llamux_pressure::*resource, u32 at, u64 value) {
+        for (const u32 i : {at - 1, at}) {
+            b->groups[i].signals.psi.*resource.*field = value;
+        }
+    }
+    void set(u64 llamux_group_signals::*field, u32 at, u64 value) {
+        b->groups[at - 1].signals.*field = b->groups[at].signals.*field = value;
+    }
+
+    static constexpr u32 kService = 1;
+    static constexpr u32 kOther = 3;
+    SnapshotBuilder b;
+};
+
+TEST_F(Nested, SwappingIsBlamedOnAServiceNotOnTheSlice) {
+    b.psi(0, 300, 200);
+    b->signals.swap_in_pages = b->signals.swap_out_pages = 20000;
+    set(&llamux_psi::some_us, &llamux_pressure::memory, kService, 200'000);
+    b->flags = LLAMUX_SNAPSHOT_NO_MAPS;
+    set(&llamux_group_signals::memory_current_bytes, kService, 150 * kMiB);
+    set(&llamux_group_signals::memory_current_bytes, kOther, 900 * kMiB);
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].victim_id, 20u);
+    EXPECT_EQ(found[0].culprit_id, 30u);
+}
+
+TEST_F(Nested, SoIsALeak) {
+    llx_baseline baseline;
+    llx_baseline_init(&baseline);
+    llx_baseline_update(&baseline, b.get(), true);
+    b->window_start_ns += b->window_ns;
+    b.psi(0, 300, 0);
+    b->signals.memory_available_bytes = 200 * kMiB;
+    set(&llamux_group_signals::memory_current_bytes, kOther, 1256 * kMiB);
+    const Found found(b, &baseline);
+    ASSERT_GE(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_MEMORY_LEAK);
+    EXPECT_EQ(found[0].culprit_id, 30u);
+}
+
+TEST_F(Nested, TheDiskHasTheServiceForVictimNotTheHogsSlice) {
+    b.psi(0, 0, 400);
+    set(&llamux_psi::some_us, &llamux_pressure::io, kService, 1'000'000);
+    set(&llamux_psi::some_us, &llamux_pressure::io, kOther, 2'000'000);
+    b->groups[kOther].record.block_io_bytes = 100 * kMiB;
+    const Found found(b);
+    ASSERT_EQ(found.n, 1u);
+    EXPECT_EQ(found[0].cause, LLAMUX_CAUSE_IO_CONTENTION);
+    EXPECT_EQ(found[0].victim_id, 20u);
+    EXPECT_EQ(found[0].culprit_id, 30u);
+}
+
+TEST_F(Nested, ALimitIsThatOfWhoHasIt) {
+    set(&llamux_group_signals::memory_high_events, kService, 400);
+    set(&llamux_psi::some_us, &llamux_pressure::memory, kService, 1'000'000);
+    b->groups[kService].signals.memory_high_bytes = 256 * kMiB;
+    const Found service(b);
+    ASSERT_EQ(service.n, 1u);
+    EXPECT_EQ(service[0].cause, LLAMUX_CAUSE_MEMORY_LIMIT);
+    EXPECT_EQ(service[0].victim_id, 20u);
+
+    std::swap(b->groups[kService].signals.memory_high_bytes,
+              b->groups[kService - 1].signals.memory_high_bytes);
+    EXPECT_EQ(Found(b)[0].victim_id, 10u) << "a slice can have one";
 }
 
 }  // namespace
