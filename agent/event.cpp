@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "event.hpp"
 
+#include "advise/advise.hpp"
 #include "core/catalogue.hpp"
 #include "core/knob.hpp"
 
@@ -97,6 +98,16 @@ std::string_view event_word(EventType type) {
             break;
     }
     return "recovered";
+}
+
+Event event_of(const Suggestion& suggestion) {
+    const Candidate& change = *suggestion.change();
+    Event event = make_event(EventType::kSuggestion,
+                             suggestion.id + ": " + candidate_text(change) + " (" +
+                                 fact_text(fact_of(suggestion, change)) + "; ranked by " +
+                                 std::string(ranked_by_word(suggestion.ranked_by)) + ")");
+    event.suggestion = suggestion;
+    return event;
 }
 
 Event event_of(const Change& change) {

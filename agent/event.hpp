@@ -46,6 +46,9 @@ struct Event {
 
 Event make_event(EventType type, std::string text);
 
+// Of one that has a change.
+Event event_of(const Suggestion& suggestion);
+
 // What became of a change, as of its last journal entry.
 Event event_of(const Change& change);
 

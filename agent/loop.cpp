@@ -240,15 +240,9 @@ void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickRepo
         }
         return;
     }
-    const Fact fact = fact_of(suggestion, *change);
     if (suggestion.id != last_suggestion_id_) {
         last_suggestion_id_ = suggestion.id;
-        Event event = make_event(EventType::kSuggestion,
-                                 suggestion.id + ": " + candidate_text(*change) + " (" +
-                                     fact_text(fact) + "; ranked by " +
-                                     std::string(ranked_by_word(suggestion.ranked_by)) + ")");
-        event.suggestion = suggestion;
-        report.events.push_back(std::move(event));
+        report.events.push_back(event_of(suggestion));
     }
     if (Status saved = parts_.store.save(suggestion); !saved) {
         report_refusal(suggestion.id, candidate_text(*change),
@@ -261,15 +255,25 @@ void Loop::consider(const Suggestion& suggestion, const Sensed& sensed, TickRepo
     // Asked once before measuring, so that what is refused costs nothing, and
     // again just before the write.
     Result<LockedJournal> journal = parts_.journal.lock(LockMode::kShared);
-    const Decision decision = decide(*change, fact, false, sensed, journal);
-    if (const Refusal* refusal = std::get_if<Refusal>(&decision)) {
-        report_refusal(suggestion.id, candidate_text(*change), *refusal, report);
-        return;
+    for (const Candidate* next : changes_in_turn(suggestion)) {
+        const Fact helped = fact_of(suggestion, *next);
+        const Decision decision = decide(*next, helped, false, sensed, journal);
+        const Refusal* refusal = std::get_if<Refusal>(&decision);
+        if (!refusal) {
+            begin_change(*next, helped);
+            by_person_ = false;
+            report.events.push_back(make_event(
+                EventType::kMeasuring, suggestion_id(*next) + ": measuring before the change (" +
+                                           candidate_text(*next) + ")"));
+            return;
+        }
+        if (next == change) {
+            report_refusal(suggestion.id, candidate_text(*change), *refusal, report);
+        }
+        if (!outlasts_the_moment(refusal->reason)) {
+            return;
+        }
     }
-    begin_change(*change, fact);
-    by_person_ = false;
-    report.events.push_back(
-        make_event(EventType::kMeasuring, suggestion.id + ": measuring before the change"));
 }
 
 Decision Loop::decide(const Candidate& candidate, const Fact& fact, bool by_person,
@@ -444,6 +448,7 @@ void Loop::end_change(const Effect& effect, LockedJournal& journal, TickReport& 
         report_change(
             undo_change(change_, word + effect.why, effect, journal, parts_.knobs, parts_.listener),
             report);
+        situation_ = 0;  // the next best is considered at once
     }
     finish();
 }

@@ -160,13 +160,34 @@ Fact fact_of(const Suggestion& suggestion, const Candidate& candidate) {
     const auto is_within = [&](const std::string& path) {
         return path == candidate.cgroup_path || path.starts_with(candidate.cgroup_path + "/");
     };
+    const Resource resource = resource_of(static_cast<llamux_action_kind>(candidate.kind));
+    const Fact* best = nullptr;
+    int most = -1;
     for (const Fact& fact : suggestion.facts) {
-        if (candidate.cgroup_id != 0 &&
-            (is_within(fact.culprit_path) || is_within(fact.victim_path))) {
-            return fact;
+        const bool is_named = candidate.cgroup_id != 0 &&
+                              (is_within(fact.culprit_path) || is_within(fact.victim_path));
+        const int fits = 2 * is_named + (resource_of_cause(fact.cause) == resource);
+        if (fits > most) {
+            most = fits;
+            best = &fact;
         }
     }
-    return suggestion.facts.empty() ? Fact{} : suggestion.facts.front();
+    return best ? *best : Fact{};
+}
+
+std::vector<const Candidate*> changes_in_turn(const Suggestion& suggestion) {
+    std::vector<const Candidate*> turn;
+    const Candidate* chosen = suggestion.change();
+    if (!chosen) {
+        return turn;
+    }
+    turn.push_back(chosen);
+    for (const Candidate& candidate : suggestion.candidates) {
+        if (&candidate != chosen && candidate.is_change() && !candidate.here.speaks_against()) {
+            turn.push_back(&candidate);
+        }
+    }
+    return turn;
 }
 
 std::uint64_t situation_of(const llamux_advice& answer) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/clock.hpp"
 #include "core/result.hpp"
@@ -22,9 +23,13 @@ Result<Suggestion> make_suggestion(const Advice& advice, const CgroupTree& tree,
 // full, and what was never tried or always helped leaves the suggestion as it is.
 Suggestion weigh(Suggestion suggestion, const Experience& experience);
 
-// The fact that a candidate answers: the one that names its group, else the
-// first. An empty fact where there is none.
+// The fact that a candidate answers: of those that name its group, or of all, the first
+// of its resource, else the first. An empty fact where there is none.
 Fact fact_of(const Suggestion& suggestion, const Candidate& candidate);
+
+// The changes of a suggestion in the order in which they are to be tried: the chosen
+// one, then the others of the rules' list that nothing speaks against.
+std::vector<const Candidate*> changes_in_turn(const Suggestion& suggestion);
 
 // What a later look says of an earlier one's trouble and the change for it.
 enum class SecondLook {

@@ -125,6 +125,24 @@ Resource resource_of(llamux_action_kind kind) {
     return Resource::kNone;
 }
 
+Resource resource_of_cause(std::uint32_t cause) {
+    switch (cause) {
+        case LLAMUX_CAUSE_NONE:
+            return Resource::kNone;
+        case LLAMUX_CAUSE_MEMORY_LEAK:
+        case LLAMUX_CAUSE_MEMORY_RECLAIM:
+        case LLAMUX_CAUSE_MEMORY_THRASH:
+        case LLAMUX_CAUSE_MEMORY_LIMIT:
+        case LLAMUX_CAUSE_SWAP_THRASH:
+            return Resource::kMemory;
+        case LLAMUX_CAUSE_DIRTY_STALL:
+        case LLAMUX_CAUSE_IO_CONTENTION:
+            return Resource::kIo;
+        default:
+            return Resource::kCpu;
+    }
+}
+
 std::string_view resource_name(Resource resource) {
     switch (resource) {
         case Resource::kCpu:

@@ -37,6 +37,8 @@ const ActionRow* action_row_of_knob(std::string_view knob);
 // The resource of which at most one change is live at a time.
 enum class Resource { kNone, kCpu, kMemory, kIo };
 Resource resource_of(llamux_action_kind kind);
+// What a cause is a shortage of.
+Resource resource_of_cause(std::uint32_t cause);
 std::string_view resource_name(Resource resource);
 
 std::string_view cause_name(std::uint32_t cause);   // "CPU_CONTENTION"

@@ -40,6 +40,7 @@ namespace llamux {
     X(JournalUnusable, "the journal can not be relied on: look at it and move it away") \
     X(LiveChange, "another change of this resource is still being measured")            \
     X(CoolDown, "this knob was changed a short while ago")                              \
+    X(TriedInVain, "a change of this knob did not help a short while ago")              \
     X(RateLimit, "the changes allowed in one hour are used up")                         \
     X(Frozen, "this knob is left alone")                                                \
     X(OtherTuner, "another program looks after this knob")                              \
@@ -61,6 +62,8 @@ struct Refusal {
 };
 
 std::string_view refusal_words(RefusalReason reason);
+// It is about this knob or group, and waiting a little will not change it.
+bool outlasts_the_moment(RefusalReason reason);
 std::string_view refusal_name(RefusalReason reason);
 
 }  // namespace llamux

@@ -60,6 +60,27 @@ std::string_view verdict_word(Verdict verdict) {
     return "no-effect";
 }
 
+bool outlasts_the_moment(RefusalReason reason) {
+    switch (reason) {
+        case RefusalReason::kKnobOff:
+        case RefusalReason::kKnobAdviceOnly:
+        case RefusalReason::kGroupNameUnusable:
+        case RefusalReason::kGroupProtected:
+        case RefusalReason::kForAUser:
+        case RefusalReason::kNotDelegated:
+        case RefusalReason::kNoSiblings:
+        case RefusalReason::kIoWeightWithoutEffect:
+        case RefusalReason::kTriedInVain:
+        case RefusalReason::kFrozen:
+        case RefusalReason::kOtherTuner:
+        case RefusalReason::kGoal:
+        case RefusalReason::kQuarantined:
+            return true;
+        default:
+            return false;
+    }
+}
+
 std::string_view refusal_words(RefusalReason reason) {
     switch (reason) {
 #define LLAMUX_CASE(id, words) \

@@ -360,7 +360,8 @@ MaybeRefusal check_history(const Question& q) {
         const std::uint64_t wait_s =
             was_kept ? q.limits.cool_down_seconds : q.limits.retry_after_undo_seconds;
         if (last->last_boot_ns + wait_s * kNsPerSecond > input.now_boot_ns) {
-            return refuse(RefusalReason::kCoolDown, std::to_string(wait_s) + " s");
+            return refuse(was_kept ? RefusalReason::kCoolDown : RefusalReason::kTriedInVain,
+                          std::to_string(wait_s) + " s");
         }
     }
     if (in_last_hour >= q.limits.changes_per_hour) {

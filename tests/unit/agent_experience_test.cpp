@@ -124,6 +124,47 @@ TEST(Experience, OnlyAMeasuredEffectOnTroubleThatWasSeenTeaches) {
     EXPECT_FALSE(teaches(change)) << "was given up";
 }
 
+TEST(Suggestion, ItsChangesAreTriedFromTheChosenOneOn) {
+    Suggestion suggestion = ranked(LLAMUX_RANKED_BY_RULES, {0, 0, 0});
+    const Candidate* lower = suggestion.candidates.data();
+    const Candidate* raise = lower + 1;
+    EXPECT_EQ(changes_in_turn(suggestion), (std::vector{lower, raise}));
+    suggestion.chosen = 1;
+    EXPECT_EQ(changes_in_turn(suggestion), (std::vector{raise, lower}));
+    suggestion.candidates[0].here = {3, 0, 0};
+    EXPECT_EQ(changes_in_turn(suggestion), std::vector{raise});
+    suggestion.chosen = 2;
+    EXPECT_TRUE(changes_in_turn(suggestion).empty());
+}
+
+TEST(Suggestion, ACandidateIsForTheFactOfItsGroupAndResource) {
+    Suggestion suggestion;
+    suggestion.facts.resize(3);
+    suggestion.facts[0].cause = LLAMUX_CAUSE_SWAP_THRASH;
+    suggestion.facts[0].culprit_path = "/batch/job";
+    suggestion.facts[1].cause = LLAMUX_CAUSE_CPU_CONTENTION;
+    suggestion.facts[1].culprit_path = "/batch/job";
+    suggestion.facts[2].cause = LLAMUX_CAUSE_CPU_QUOTA;
+    suggestion.facts[2].victim_path = "/web";
+    Candidate candidate;
+    const auto cause = [&](llamux_action_kind kind, const std::string& path) {
+        candidate.kind = kind;
+        candidate.cgroup_id = path.empty() ? 0 : 7;
+        candidate.cgroup_path = path;
+        return fact_of(suggestion, candidate).cause;
+    };
+    EXPECT_EQ(cause(LLAMUX_ACTION_MEMORY_HIGH, "/batch/job"),
+              std::uint32_t{LLAMUX_CAUSE_SWAP_THRASH});
+    EXPECT_EQ(cause(LLAMUX_ACTION_CPU_WEIGHT, "/batch/job"),
+              std::uint32_t{LLAMUX_CAUSE_CPU_CONTENTION});
+    EXPECT_EQ(cause(LLAMUX_ACTION_CPU_WEIGHT, "/batch"), std::uint32_t{LLAMUX_CAUSE_CPU_CONTENTION})
+        << "the knob may sit above";
+    EXPECT_EQ(cause(LLAMUX_ACTION_MEMORY_LOW, "/web"), std::uint32_t{LLAMUX_CAUSE_CPU_QUOTA});
+    EXPECT_EQ(cause(LLAMUX_ACTION_SWAPPINESS, ""), std::uint32_t{LLAMUX_CAUSE_SWAP_THRASH});
+    EXPECT_EQ(cause(LLAMUX_ACTION_IO_WEIGHT, "/elsewhere"),
+              std::uint32_t{LLAMUX_CAUSE_SWAP_THRASH});
+}
+
 TEST(Weigh, WhatDidNotHelpLosesItsRankToTheNext) {
     for (const std::uint32_t by : {LLAMUX_RANKED_BY_RULES, LLAMUX_RANKED_BY_MODEL}) {
         const Suggestion first = ranked(by, {950, 40, 10});

@@ -98,6 +98,65 @@ TEST_F(LoopTest, ImpossibleAdviceIsRefused) {
     EXPECT_TRUE(store->list()->empty());
 }
 
+// The hog's weight, and then the web service's.
+class TwoRemedies : public LoopTest {
+  protected:
+    TwoRemedies() {
+        kernel.advice = [this](llamux_advice& answer) {
+            advise_less_weight(answer);
+            answer.n_candidates = 3;
+            answer.candidates[2] = answer.candidates[1];
+            answer.candidates[1] = answer.candidates[0];
+            llamux_candidate& second = answer.candidates[1];
+            second.direction = LLAMUX_RAISE;
+            second.cgroup_id = machine.id_of("/demo/web");
+            second.value_old = 100;
+            second.value_new = 200;
+            second.probability_permille = 50;
+            first(answer.candidates[0]);
+        };
+    }
+    std::vector<std::string> tried() {
+        std::vector<std::string> paths;
+        for (const Change& change : changes()) {
+            paths.push_back(change.plan.target.cgroup_path);
+        }
+        return paths;
+    }
+    std::function<void(llamux_candidate&)> first = [](llamux_candidate&) {};
+};
+
+TEST_F(TwoRemedies, WhatDidNotHelpGivesWayToTheNext) {
+    permille_after = permille_before;
+    tick_times(60);
+    EXPECT_EQ(tried(), (std::vector<std::string>{"/demo/hog", "/demo/web"}));
+    EXPECT_EQ(count(EventType::kUndone), 2);
+    EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
+    EXPECT_NE(last_text(EventType::kRefused).find("did not help"), std::string::npos);
+}
+
+TEST_F(TwoRemedies, WhatIsForAdviceOnlyGivesWayToTheNext) {
+    first = [](llamux_candidate& candidate) {
+        candidate.kind = LLAMUX_ACTION_CPU_IDLE;
+        candidate.direction = LLAMUX_RAISE;
+        candidate.value_old = 0;
+        candidate.value_new = 1;
+    };
+    tick_times(30);
+    EXPECT_EQ(tried(), std::vector<std::string>{"/demo/web"});
+    EXPECT_NE(last_text(EventType::kRefused).find("advice only"), std::string::npos);
+    EXPECT_EQ(machine.group_file("/demo/hog", "cpu.idle"), "0");
+}
+
+TEST_F(TwoRemedies, WhatWasKeptIsGivenTime) {
+    config.policy.cool_down_seconds = 3600;
+    make_loop();
+    tick_times(200);
+    EXPECT_EQ(tried(), std::vector<std::string>{"/demo/hog"});
+    EXPECT_EQ(count(EventType::kKept), 1);
+    EXPECT_EQ(machine.group_file("/demo/web", "cpu.weight"), "100");
+}
+
 TEST_F(LoopTest, AGroupThatVanishesBeforeTheWriteIsLeft) {
     tick_until(LoopState::kBaseline);
     machine.remove_group("/demo/hog");
@@ -254,6 +313,9 @@ TEST_F(LoopTest, ADamagedJournalStopsActingButNotUndoing) {
     EXPECT_EQ(weight(), "100");
     tick_times(200);
     EXPECT_EQ(changes().size(), 1u) << "nothing new is written";
+    for (const Event& e : events) {
+        std::printf("%s %s\n", std::string(event_word(e.type)).c_str(), e.text.c_str());
+    }
     EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
     EXPECT_NE(last_text(EventType::kRefused).find("journal"), std::string::npos);
 }
@@ -333,6 +395,9 @@ TEST_F(LoopTest, AFrozenKnobIsNotTouched) {
     ASSERT_TRUE(machine.journal().lock(LockMode::kExclusive)->append(std::move(frozen)));
     tick_times(50);
     EXPECT_TRUE(changes().empty());
+    for (const Event& e : events) {
+        std::printf("%s %s\n", std::string(event_word(e.type)).c_str(), e.text.c_str());
+    }
     EXPECT_EQ(count(EventType::kRefused), 1) << "said once";
     EXPECT_NE(last_text(EventType::kRefused).find("frozen by jane"), std::string::npos);
 }

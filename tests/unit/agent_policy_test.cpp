@@ -390,7 +390,7 @@ TEST_F(PolicyTest, CoolDownIsLongerAfterAnUndo) {
     last.last_boot_ns = now_ns - 61 * kNsPerSecond;
     expect_allowed();
     last.state = EntryType::kUndone;
-    expect_refused(RefusalReason::kCoolDown);
+    expect_refused(RefusalReason::kTriedInVain);
     by_person = true;
     expect_allowed();
 }
