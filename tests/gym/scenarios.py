@@ -40,6 +40,7 @@ class Scenario:
     data_mib: int = 0
     swap_mib: int = 0  # of zram
     iocost: bool = False
+    service_group: str = WEB
     load_group: str = BATCH
     load_name: str = ""  # of the process, instead of "workload"
     recorded_clock: int = 0  # permille of the maximum that cpufreq files say
@@ -112,6 +113,11 @@ SCENARIOS = (
     Scenario("disk-hog-plain", "the same without iocost: io.weight has no effect",
              DISK_SERVICE, "reader --file $DISK/data --threads 8",
              ("IO_CONTENTION",), (), disk=True, data_mib=128),
+    Scenario("slices", "disk-hog inside slices, as systemd has services",
+             DISK_SERVICE, "reader --file $DISK/data --threads 8",
+             ("IO_CONTENTION",), (("io.weight", LOWER, BATCH), ("io.weight", RAISE, WEB)),
+             settings={(BATCH, "io.weight"): 500}, disk=True, data_mib=128, iocost=True,
+             service_group=f"{WEB}/web.service", load_group=f"{BATCH}/job.service"),
     Scenario("huge-pages", "a group that takes and gives back huge pages", SERVICE,
              "huge-pages --threads 2", ("CPU_CONTENTION", "MEMORY_RECLAIM", "NONE"), CPU_ACTIONS),
     Scenario("softirq-flood", "small packets over loopback", SERVICE, "flood --threads 4",

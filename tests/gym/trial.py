@@ -89,13 +89,19 @@ class Stage:
             self.enable_iocost()
         if scenario.recorded_clock:
             self.record_clock(scenario.recorded_clock)
-        for group in {WEB, BATCH, scenario.load_group}:
-            (CGROUP / group[1:]).mkdir()
+        for group in sorted({WEB, BATCH, scenario.service_group, scenario.load_group}):
+            self.add_group(CGROUP / group[1:])
         for (group, file), value in scenario.settings.items():
             write(CGROUP / group[1:] / file, value)
         # What a candidate may move, by the service or by the oracle.
         for name in ("swappiness", "watermark_scale_factor", "dirty_background_ratio", "dirty_ratio"):
             self.sysctl(f"vm.{name}")
+
+    @staticmethod
+    def add_group(path):
+        if path.parent != CGROUP:
+            write(path.parent / "cgroup.subtree_control", "+cpu +memory +io")
+        path.mkdir()
 
     def sysctl(self, name, value=None):
         path = Path("/proc/sys") / name.replace(".", "/")
@@ -328,7 +334,7 @@ class Trial:
         if scenario.begins_with_memory:
             load = self.start_load()
             load.stdout.readline()
-        self.stage.start(WEB, f"{scenario.service} --seed {self.seed} --out {self.out}")
+        self.stage.start(scenario.service_group, f"{scenario.service} --seed {self.seed} --out {self.out}")
         began = self.service_began()
         if self.runner in ("no-op", "tuned", "rules", "model"):
             self.llamux.start_service(acts=self.runner in ("rules", "model"))
