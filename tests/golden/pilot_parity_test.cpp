@@ -5,8 +5,8 @@
 // show: an engine that is near in every logit and yet says other words, and a
 // vocabulary that cuts text otherwise.
 // Texts are compared twice: with the same weights as F32, where nothing is
-// rounded to 8 bits, all must be the same; with the shipped file at most
-// kNearTies may part, as greedy.hpp explains.
+// rounded to 8 bits, all must be the same; with the shipped file at most a
+// tenth may part, as greedy.hpp explains.
 #include <gtest/gtest.h>
 
 #include "golden/greedy.hpp"
@@ -17,7 +17,6 @@ namespace llamux::test {
 namespace {
 
 constexpr std::size_t kLeastPrompts = 50;
-constexpr std::size_t kNearTies = 3;
 
 class PilotParity : public testing::Test {
   protected:
@@ -54,8 +53,8 @@ TEST_F(PilotParity, TokensAndTheirTextAreTheSame) {
 }
 
 TEST_F(PilotParity, GreedyTextIsTheSameOrPartsAtANearTie) {
-    EXPECT_GE(compare_texts(loaded_.get(), fixture_["prompts"]).texts,
-              fixture_["prompts"].size() - kNearTies);
+    const std::size_t n = fixture_["prompts"].size();
+    EXPECT_GE(compare_texts(loaded_.get(), fixture_["prompts"]).texts, n - n / 10);
 }
 
 TEST_F(PilotParity, WithoutRoundedInputsAllGreedyTextIsTheSame) {
