@@ -281,7 +281,8 @@ std::vector<Metric> metrics_of(std::uint32_t cause) {
         case LLAMUX_CAUSE_IO_CONTENTION:
             return {Metric::kPsiIoSome, Metric::kBlockIoMeanUs};
         default:
-            return {Metric::kPsiCpuSome, Metric::kRunqWaitPermille};
+            // Pressure may rise while waiting falls: who gets more CPU runs more tasks at once.
+            return {Metric::kRunqWaitPermille, Metric::kPsiCpuSome};
     }
 }
 
@@ -301,10 +302,10 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
             return make_effect(Verdict::kWorse, metric, whose, *comparison, "");
         }
         if (-comparison->rise() > comparison->margin) {
-            if (!improved) {
-                improved = make_effect(Verdict::kImproved, metric, whose, *comparison, "");
-            }
-        } else if (!unchanged) {
+            improved = make_effect(Verdict::kImproved, metric, whose, *comparison, "");
+            break;
+        }
+        if (!unchanged) {
             unchanged = make_effect(Verdict::kNoEffect, metric, whose, *comparison,
                                     ": not enough to tell from chance");
         }

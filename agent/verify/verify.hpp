@@ -31,7 +31,8 @@
 
 namespace llamux {
 
-// What tells whether this cause was helped, most telling first.
+// What tells whether this cause was helped, most telling first: the first that fell or
+// rose decides.
 std::vector<Metric> metrics_of(std::uint32_t cause);
 
 Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vector<Window>& after,
