@@ -47,7 +47,7 @@ CONFIG = {
     "interval_seconds": 1,
     "on_exit": "keep",
     "pause_model_permille": 0,
-    "measure": {"windows": 3, "settle_seconds": 2, "return_windows": 2},
+    "measure": {"windows": 3, "settle_seconds": 2, "return_windows": 1},
     "knobs": {"memory.high": "apply"},
 }
 
