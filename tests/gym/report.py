@@ -10,6 +10,9 @@ because a second's queue is the next one's; of a mean over its scenarios.
 What a kept change is worth is read from the oracle's trial of the very same change,
 which is compared with the same load seconds before and after it; two trials of one
 scenario differ by more than most changes do, on a busy host.
+
+A trial in which the kernel killed the load (out of memory) is compared with none: what
+is felt is then that the fault is gone, and what it cost is not.
 """
 import random
 import re
@@ -204,12 +207,21 @@ def oracle_rows(trials, recorded):
     return rows
 
 
-def compared(bases, number, trial, key):
-    """{key: improvement over the base of the same number, or the last}; {} without a base."""
+def was_killed(trial):
+    """Service or load."""
+    return bool(trial.get("died"))
+
+
+def base_of(bases, number):
+    """The one of the same number, or the last, or None."""
     done = [base for base in bases or () if not base.get("failed")]
-    if not done:
+    return done[min(number, len(done) - 1)] if done else None
+
+
+def compared(base, trial, key):
+    """{key: improvement over the base}; {} where they cannot be compared."""
+    if base is None or was_killed(base) or was_killed(trial):
         return {}
-    base = done[min(number, len(done) - 1)]
     return {key: improvement(judged_seconds(base), judged_seconds(trial))}
 
 
@@ -239,15 +251,18 @@ def judge(trials, recorded):
                 continue
             rows.append(row)
             row["p99_ms"] = statistics.median(judged_seconds(trial)) / 1000
+            row["killed"] = was_killed(trial)
+            untouched = base_of(grouped.get((name, "no-op")), number)
             if runner != "no-op":
-                row |= compared(grouped.get((name, "no-op")), number, trial, "improvement")
+                row |= compared(untouched, trial, "improvement")
             if runner == "model":
-                row |= compared(grouped.get((name, "rules")), number, trial, "against_rules")
+                row |= compared(base_of(grouped.get((name, "rules")), number), trial, "against_rules")
             if runner in CHOOSERS:
                 row |= judge_choice(scenario, trial, words)
                 row["worth"] = worth(row, effects.get(name, {}))
                 measured = row["worth"] or row.get("improvement")
-                row["harmful"] = bool(row["kept"] and measured and measured[2] < 0)
+                killed_by_it = row["killed"] and not (untouched and was_killed(untouched))
+                row["harmful"] = bool(row["kept"] and (killed_by_it or (measured and measured[2] < 0)))
     return rows
 
 
@@ -364,6 +379,10 @@ def short(action):
     return " ".join(word for word in action if word) if action else "no change"
 
 
+def killed(row):
+    return ", load killed" if row["killed"] else ""
+
+
 def of(pair):
     return f"{pair[0]} of {pair[1]}" if pair[1] else "-"
 
@@ -440,7 +459,8 @@ def scenario_table(rows):
         for row in rows:
             if row["scenario"] == name:
                 by.setdefault(row["runner"], row)
-        line = [name, f"{by['no-op']['p99_ms']:.0f}" if "p99_ms" in by.get("no-op", {}) else "-"]
+        untouched = by.get("no-op", {})
+        line = [name, f"{untouched['p99_ms']:.0f}{killed(untouched)}" if "p99_ms" in untouched else "-"]
         model = by.get("model", {})
         line.append(", ".join(model.get("causes", [])) or "nothing" if "causes" in model else "-")
         for runner in (*CHOOSERS, "tuned"):
@@ -453,7 +473,7 @@ def scenario_table(rows):
                 mark = "" if row["right"] else " (wrong)"
                 kept = ", kept" if row["kept"] else ", undone" if row["undone"] else ""
                 told = f"{short(row['chosen'])}{mark}{kept}; {told}"
-            line.append(told)
+            line.append(told + killed(row))
         oracle = by.get("oracle", {}).get("candidates")
         line.append(f"{short(oracle[0]['action'])}; {percent(oracle[0]['improvement'])}" if oracle else "-")
         body.append(line)

@@ -98,6 +98,17 @@ class Judge(unittest.TestCase):
         self.assertTrue(row_of(rows, "rules")["harmful"])
         self.assertEqual(report.summarise(rows)["rules"]["harmful"], 1)
 
+    def test_where_the_load_was_killed_nothing_is_compared(self):
+        chosen = candidate()
+        killed = trial("no-op", 1) | {"died": [-9]}
+        saved = trial("rules", 50_000, [suggestion(chosen), kept(chosen)])
+        rows = judge([killed, saved])
+        self.assertNotIn("improvement", row_of(rows, "rules"))
+        self.assertFalse(row_of(rows, "rules")["harmful"])
+        self.assertIn("| 0, load killed |", report.scenario_table(rows))
+        rows = judge([trial("no-op", 50_000), saved | {"died": [-9]}])
+        self.assertTrue(row_of(rows, "rules")["harmful"], "it was alive without")
+
     def test_what_was_before_the_onset_does_not_count(self):
         early = {**suggestion(candidate()), "at": 2}
         row = row_of(judge([trial("model", 1, [early])]), "model")
