@@ -289,9 +289,7 @@ std::vector<Metric> metrics_of(std::uint32_t cause) {
 Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vector<Window>& after,
              const MeasureLimits& limits) {
     const double minimum_effect = limits.minimum_effect_permille / 1000.0;
-    const std::uint64_t victim = plan.fact.victim_id;
-    std::optional<Effect> improved;
-    std::optional<Effect> unchanged;
+    std::optional<Effect> effect;
     for (const Metric metric : metrics_of(plan.fact.cause)) {
         const std::uint64_t whose = subject_of(metric, plan.fact);
         const auto comparison = compare(plan, before, after, whose, metric, minimum_effect);
@@ -302,12 +300,12 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
             return make_effect(Verdict::kWorse, metric, whose, *comparison, "");
         }
         if (-comparison->rise() > comparison->margin) {
-            improved = make_effect(Verdict::kImproved, metric, whose, *comparison, "");
+            effect = make_effect(Verdict::kImproved, metric, whose, *comparison, "");
             break;
         }
-        if (!unchanged) {
-            unchanged = make_effect(Verdict::kNoEffect, metric, whose, *comparison,
-                                    ": not enough to tell from chance");
+        if (!effect) {
+            effect = make_effect(Verdict::kNoEffect, metric, whose, *comparison,
+                                 ": not enough to tell from chance");
         }
     }
     if (!after.empty()) {
@@ -315,16 +313,13 @@ Effect judge(const Plan& plan, const std::vector<Window>& before, const std::vec
             return *harm;
         }
     }
-    if (improved) {
-        return *improved;
+    if (effect) {
+        return *effect;
     }
-    if (unchanged) {
-        return *unchanged;
-    }
-    Effect effect;
-    effect.cgroup_id = victim;
-    effect.why = "the effect could not be measured";
-    return effect;
+    Effect unknown;
+    unknown.cgroup_id = plan.fact.victim_id;
+    unknown.why = "the effect could not be measured";
+    return unknown;
 }
 
 Effect confirm(const Plan& plan, Effect effect, const std::vector<Window>& returned) {

@@ -14,8 +14,8 @@
 // With noise of a fifth of the level, five windows and two metrics, nothing
 // changed is taken for a change in about 5 of 100 cases, and trouble cut to a
 // quarter is missed in 2 of 1000 (tests/unit/agent_verify_test.cpp).
-// Improved: at least one metric fell by more than the margin, none rose by it,
-// and no other group got severely worse. Worse: one rose, or another did.
+// The most telling metric that fell or rose by more than the margin decides: improved
+// if it fell and no other group got severely worse, worse if it rose or another did.
 // Severely: pressure more than doubled and rose by over 100 permille, beyond
 // the noise; the changed group, the cause and their ancestors are left out. Where
 // the system is what suffers, or is guarded, the waiting of the cause and of what
